@@ -1,0 +1,314 @@
+"""The command ``dynamic-toolset``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from sidecar import log, validation
+from sidecar.cluster import Cluster, ClusterError
+from sidecar.controller import Controller, Settings
+from sidecar.metrics import Metrics
+from sidecar.output import FORMATS, as_table
+from sidecar.publication import Targets
+from sidecar.publish import ConfigMaps
+from sidecar.sources import (
+    CONFIG_MAP,
+    OVERRIDES_MAP,
+    ClusterSource,
+    ConfigMapText,
+    FileText,
+    ManifestSource,
+    SourceError,
+    TextSource,
+)
+from toolset import __version__, render
+from toolset.text import printable
+
+EXIT_CONFIG = os.EX_CONFIG
+"""78: the configuration is wrong, and starting again will not help (sysexits.h)."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _address(_: click.Context, option: click.Parameter, value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
+        raise click.BadParameter(
+            f"{value!r}: expected HOST:PORT, such as 127.0.0.1:8080 or [::]:8080", param=option
+        )
+    return value
+
+
+_where = _options(
+    click.option("--config", metavar="FILE", envvar="CONFIG_FILE", help="The service's config.yaml."),
+    click.option(
+        "--kubeconfig", metavar="FILE", envvar="KUBECONFIG", default="", help="Which cluster, as kubectl."
+    ),
+    click.option(
+        "--context", metavar="NAME", envvar="DYNAMIC_TOOLSET_CONTEXT", default="", help="A context of it."
+    ),
+    click.option(
+        "--from",
+        "manifests",
+        metavar="FILE|DIR|-",
+        envvar="DYNAMIC_TOOLSET_FROM",
+        help="Read Services from manifests instead of a cluster; they are then unproven.",
+    ),
+    click.option(
+        "--no-probe",
+        is_flag=True,
+        envvar="DYNAMIC_TOOLSET_NO_PROBE",
+        help="Ask no Service what it is: all unproven.",
+    ),
+    click.option(
+        "--log-format", type=click.Choice(log.FORMATS), envvar="LOG_FORMAT", default="text", show_default=True
+    ),
+    click.option("--log-level", type=click.Choice(log.LEVELS), envvar="LOG_LEVEL", default=None),
+    click.option(
+        "--cluster-domain",
+        envvar="CLUSTER_DOMAIN",
+        default="cluster.local",
+        show_default=True,
+        help="The cluster's DNS domain, in which Services have their names.",
+    ),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dynamic-toolset")
+def main() -> None:
+    """Finds a cluster's observability backends and writes the toolset file that HolmesGPT reads."""
+
+
+@main.command()
+@_where
+@click.option("--output", "-o", type=click.Choice(list(FORMATS)), default="table", show_default=True)
+def discover(output: str, log_level: str | None, **where: Any) -> None:
+    """Look once, and print what is there. Writes nothing.
+
+    Exit code: 0 seen, 1 not seen, 78 the configuration is wrong.
+    """
+    log.set_up(where.pop("log_format"), log_level or "warning")
+    with _progress() as progress:
+        controller = Controller(_settings(**where, progress=progress), Metrics())
+        _load_config(controller)
+        controller.look()
+    _fail_unless_seen(controller)
+    click.echo(FORMATS[output](controller.report.discovery, _rendering(controller)), nl=False)
+
+
+@main.command()
+@_where
+@click.option(
+    "--toolset-file",
+    metavar="FILE",
+    envvar="DYNAMIC_TOOLSET_FILE",
+    help="The file to write, that HolmesGPT reads.",
+)
+@click.option(
+    "--base", metavar="FILE", envvar="DYNAMIC_TOOLSET_BASE", help="HolmesGPT's own toolset file; it wins."
+)
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    envvar="DYNAMIC_TOOLSET_HTTP",
+    default="0.0.0.0:8080",
+    show_default=True,
+    callback=_address,
+    help="Where /health, /ready and /startz are served.",
+)
+@click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    envvar="DYNAMIC_TOOLSET_METRICS",
+    default="0.0.0.0:9090",
+    show_default=True,
+    callback=_address,
+    help="Where /metrics is served.",
+)
+@click.option("--once", is_flag=True, envvar="DYNAMIC_TOOLSET_ONCE", help="One pass, a table, the end.")
+@click.option(
+    "--sidecar",
+    is_flag=True,
+    envvar="DYNAMIC_TOOLSET_SIDECAR",
+    help="Beside HolmesGPT: never exit on an error, and let HolmesGPT start within 10 s.",
+)
+def run(
+    toolset_file: str | None,
+    base: str | None,
+    http: str,
+    metrics: str,
+    once: bool,
+    sidecar: bool,
+    log_level: str | None,
+    **where: Any,
+) -> None:
+    """Keep the toolset file, and in a cluster the ConfigMaps, as they should be.
+
+    In a pod (POD_NAMESPACE set) the configuration and overrides are read from ConfigMaps of that
+    namespace, and the generated ConfigMaps are written.
+    """
+    log.set_up(where.pop("log_format"), log_level or ("warning" if once else "info"))
+    if http.rpartition(":")[2] == metrics.rpartition(":")[2]:
+        raise click.BadParameter("needs another port than --http", param_hint="--metrics")
+    counted = Metrics()
+    publishing: dict[str, Any] = {
+        "toolset_file": toolset_file,
+        "base": base,
+        "metrics": counted,
+        "sidecar": sidecar,
+    }
+    if once:
+        with _progress() as progress:
+            controller = Controller(_settings(**where, **publishing, progress=progress), counted)
+            _load_config(controller)
+            controller.look()
+        _end_once(controller)
+    controller = Controller(_settings(**where, **publishing), counted)
+    if sidecar:
+        controller.follow_config()
+    else:
+        _load_config(controller)
+    from sidecar.server import Server  # noqa: PLC0415 - gunicorn is not needed to look once
+
+    Server(controller, counted, http, metrics).run()
+
+
+@main.command()
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option(
+    "--kind",
+    type=click.Choice(list(validation.KINDS)),
+    help="What the file is; told by its content where it is not given.",
+)
+def validate(file: str, kind: str | None) -> None:
+    """Check a config.yaml, overrides.yaml or toolset FILE, and print everything that is wrong.
+
+    Exit code: 0 valid, 1 not valid, 2 not readable.
+    """
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file}: cannot be read: {error}") from error
+    kind, problems = validation.validate(text, kind)
+    for problem in problems:
+        click.echo(printable(f"{file}: {problem}", 1000))
+    if problems:
+        click.echo(
+            f"{file}: not a valid {kind}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", err=True
+        )
+        sys.exit(1)
+    click.echo(f"{file}: a valid {kind}")
+
+
+def _settings(
+    *,
+    config: str | None,
+    kubeconfig: str,
+    context: str,
+    manifests: str | None,
+    no_probe: bool,
+    cluster_domain: str,
+    toolset_file: str | None = None,
+    base: str | None = None,
+    metrics: Metrics | None = None,
+    sidecar: bool = False,
+    progress: Callable[[str], object] = lambda _: None,
+) -> Settings:
+    common: dict[str, Any] = {
+        "base": FileText(Path(base)) if base else None,
+        "cluster_domain": cluster_domain,
+        "sidecar": sidecar,
+        "progress": progress,
+    }
+    config_file: TextSource | None = FileText(Path(config), required=True) if config else None
+    path = Path(toolset_file) if toolset_file else None
+    if path and path.suffix not in {".yaml", ".yml"}:
+        raise click.BadParameter(
+            "HolmesGPT reads only files that end in .yaml or .yml", param_hint="--toolset-file"
+        )
+    if manifests is not None:
+        return Settings(ManifestSource(manifests), False, Targets(path), config_file, **common)
+    try:
+        cluster = Cluster.connect(kubeconfig, context)
+    except ClusterError as error:
+        _exit_config(str(error))
+    namespace = os.environ.get("POD_NAMESPACE", "")
+    if not namespace and "KUBERNETES_SERVICE_HOST" in os.environ and not kubeconfig:
+        _exit_config("POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)")
+    config_maps = ConfigMaps(cluster, metrics.configmap_updates) if namespace and metrics else None
+    return Settings(
+        ClusterSource(cluster),
+        not no_probe,
+        Targets(path, config_maps, namespace),
+        config_file or (ConfigMapText(cluster, namespace, CONFIG_MAP, "config.yaml") if namespace else None),
+        overrides=ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml") if namespace else None,
+        **common,
+    )
+
+
+def _load_config(controller: Controller) -> None:
+    try:
+        controller.check_config()
+    except SourceError as error:
+        _exit_config(str(error))
+
+
+def _exit_config(message: str) -> Any:
+    for line in message.split("; "):
+        click.echo(f"Error: {printable(line, 1000)}", err=True)
+    sys.exit(EXIT_CONFIG)
+
+
+def _fail_unless_seen(controller: Controller) -> None:
+    if controller.saw_services:
+        return
+    for failure in controller.report.failures:
+        click.echo(f"Error: {printable(failure, 1000)}", err=True)
+    sys.exit(1)
+
+
+def _end_once(controller: Controller) -> None:
+    _fail_unless_seen(controller)
+    click.echo(as_table(controller.report.discovery, _rendering(controller)), nl=False)
+    failures = controller.report.failures
+    for failure in failures:
+        click.echo(f"Error: {printable(failure, 1000)}", err=True)
+    path = controller.settings.targets.toolset_file
+    if path and not failures:
+        click.echo(f"\nHolmesGPT's file: {path} (CUSTOM_TOOLSET_LOCATION={path.absolute()})")
+    sys.exit(1 if failures else 0)
+
+
+def _rendering(controller: Controller) -> render.Settings:
+    return render.Settings(
+        controller.settings.cluster_domain, frozenset(controller.config.trusted_namespaces)
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], object]]:
+    """Shows how far a pass is, on a terminal only."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("looking for Services") as status:
+        yield status.update

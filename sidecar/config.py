@@ -1,0 +1,152 @@
+"""The service's configuration: ``config.yaml``, root ``service_discovery:``.
+
+Every key is optional. A key that is not known, or a value that is not allowed, is an error with its
+path, its line and what is allowed: a misspelt ``exclude_namespaces`` must not go unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from marshmallow import ValidationError, fields, post_load, validate
+
+from toolset import schema
+from toolset.duration import Duration
+from toolset.patterns import Pattern
+from toolset.schema import Strict
+from toolset.yaml_source import Document, Problem, YamlError, parse
+
+ROOT = "service_discovery"
+
+_SECOND, _MINUTE, _HOUR, _DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+_NAMESPACE = validate.Regexp(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", error="{input!r} is no namespace's name")
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """Whether what we generated is put right when somebody else changed it."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """``service_discovery``, with the defaults that hold where it says nothing."""
+
+    enabled: bool = True
+    """Whether anything is discovered at all."""
+    discovery_interval: timedelta = 5 * _MINUTE
+    """How often the whole cluster is looked at again, if nothing prompts it earlier."""
+    cache_ttl: timedelta = 10 * _MINUTE
+    """How long a proof is good without asking again."""
+    health_check_interval: timedelta = 30 * _SECOND
+    """How often a proven backend's health is asked."""
+    skip_health_check: bool = False
+    """Ask nothing: what is recognised is written, marked unproven."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to look into; none means all."""
+    exclude_namespaces: tuple[str, ...] = ()
+    """Namespaces to leave out."""
+    trusted_namespaces: tuple[str, ...] = ()
+    """Namespaces whose own types may speak to HolmesGPT, and whose instances come first."""
+    unhealthy_retention: timedelta = _HOUR
+    """How long what was verified once is kept while it fails."""
+    probe_timeout: timedelta = 5 * _SECOND
+    """How long one probe may take in all."""
+    probe_concurrency: int = 64
+    """How many probes run at a time."""
+    service_patterns: Mapping[str, Pattern] = field(default_factory=dict)
+    """Changes to types of the catalogue, by type."""
+    reconciliation: Reconciliation = field(default_factory=Reconciliation)
+
+    def watches(self, namespace: str) -> bool:
+        """Whether Services of ``namespace`` are looked at."""
+        return namespace not in self.exclude_namespaces and (
+            not self.namespaces or namespace in self.namespaces
+        )
+
+
+def read_config(text: str, types: frozenset[str]) -> Config:
+    """Reads ``config.yaml``. ``types`` are those that ``service_patterns`` may name.
+
+    Raises:
+        YamlError: everything that is wrong, each with line, path and what is allowed.
+    """
+    document = parse(text)
+    _check_root(document)
+    config = schema.load(_ConfigSchema(), document, Config, at=(ROOT,)) if document.data else Config()
+    unknown = [
+        document.problem(
+            (ROOT, "service_patterns", name), f"unknown type; known are {', '.join(sorted(types))}"
+        )
+        for name in config.service_patterns
+        if name not in types
+    ]
+    if unknown:
+        raise YamlError(unknown)
+    # Once verified stays verified for at least as long as a proof is good.
+    return replace(config, unhealthy_retention=max(config.unhealthy_retention, config.health_check_interval))
+
+
+def _check_root(document: Document) -> None:
+    data = document.data
+    if data is None:
+        return
+    if not isinstance(data, Mapping):
+        raise YamlError([Problem(1, "", f"expected a mapping with the key {ROOT}, found {data!r:.40}")])
+    unknown = [key for key in data if key != ROOT]
+    if unknown:
+        raise YamlError([document.problem((key,), f"unknown key; allowed is {ROOT}") for key in unknown])
+
+
+class _Names(fields.List[Any]):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return tuple(super()._deserialize(value, attr, data, **kwargs))
+
+
+class _Port(fields.Field[Any]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | str) or not value:
+            raise ValidationError(f"{value!r:.40} is no port: give its number or its name")
+        return value
+
+
+class _PatternSchema(Strict):
+    enabled = fields.Boolean(truthy={True}, falsy={False})
+    priority = fields.Integer(strict=True, validate=validate.Range(-1000, 1000))
+    selectors = _Names(
+        fields.Dict(keys=fields.String(), values=fields.String(), validate=validate.Length(min=1))
+    )
+    names = _Names(fields.String(validate=validate.Length(1, 63)))
+    ports = _Names(_Port())
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Pattern:
+        return Pattern(**data)
+
+
+class _ReconciliationSchema(Strict):
+    enabled = fields.Boolean(truthy={True}, falsy={False})
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Reconciliation:
+        return Reconciliation(**data)
+
+
+class _ConfigSchema(Strict):
+    enabled = fields.Boolean(truthy={True}, falsy={False})
+    discovery_interval = Duration(minimum=_SECOND, maximum=_DAY)
+    cache_ttl = Duration(minimum=_SECOND, maximum=_DAY)
+    health_check_interval = Duration(minimum=_SECOND, maximum=_DAY)
+    skip_health_check = fields.Boolean(truthy={True}, falsy={False})
+    namespaces = _Names(fields.String(validate=_NAMESPACE))
+    exclude_namespaces = _Names(fields.String(validate=_NAMESPACE))
+    trusted_namespaces = _Names(fields.String(validate=_NAMESPACE))
+    unhealthy_retention = Duration(minimum=_SECOND, maximum=7 * _DAY)
+    probe_timeout = Duration(minimum=_SECOND / 10, maximum=_MINUTE)
+    probe_concurrency = fields.Integer(strict=True, validate=validate.Range(1, 1000))
+    service_patterns = fields.Dict(keys=fields.String(), values=fields.Nested(_PatternSchema))
+    reconciliation = fields.Nested(_ReconciliationSchema)

@@ -1,0 +1,137 @@
+"""Services from manifests: what ``kubectl get services -A -o yaml`` or ``helm template`` prints.
+
+Stands where the cluster stands when there is none: a file, a directory, or standard input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolset.service import InvalidServiceError, Service
+from toolset.yaml_source import Document, YamlError, parse_all
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+
+MAX_BYTES = 256 * 1024 * 1024
+"""A manifest larger than this is refused: 10,000 Services are about 15 MB."""
+
+_LINE_DEPTH = 2
+"""Lines are known of documents and of the items of a List."""
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """The Services of a set of manifests, and what could not be read of it and why."""
+
+    services: tuple[Service, ...]
+    problems: tuple[str, ...] = ()
+
+
+class ManifestError(Exception):
+    """The path that was given holds no manifest at all."""
+
+
+def read(path: str) -> Manifests:
+    """Reads a file, every manifest of a directory, or standard input (``-``).
+
+    One broken manifest costs its own Services only.
+
+    Raises:
+        ManifestError: there is nothing at ``path`` that could be read.
+    """
+    services: dict[str, Service] = {}
+    problems: list[str] = []
+    for source, text in _texts(path, problems):
+        try:
+            for document in _documents(text):
+                for service in _services(document, source, problems):
+                    services[service.key] = service
+        except YamlError as error:
+            problems += [f"{source}: {problem}" for problem in error.problems]
+    return Manifests(tuple(sorted(services.values(), key=lambda s: (s.namespace, s.name))), tuple(problems))
+
+
+def fingerprint(path: str) -> str:
+    """Changes whenever a manifest below ``path`` does; does not read them."""
+    digest = hashlib.sha256()
+    for file in _files(Path(path)):
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        digest.update(f"{file}\0{stat.st_mtime_ns}\0{stat.st_size}\0{stat.st_ino}\n".encode())
+    return digest.hexdigest()
+
+
+def _texts(path: str, problems: list[str]) -> Iterator[tuple[str, str]]:
+    if path == "-":
+        yield "standard input", sys.stdin.read()
+        return
+    if not Path(path).exists():
+        raise ManifestError(f"{path}: no such file or directory; give a manifest, a directory of them, or -")
+    files = _files(Path(path))
+    if not files:
+        raise ManifestError(f"{path}: holds no manifest (*.yaml, *.yml, *.json)")
+    for file in files:
+        try:
+            if file.stat().st_size > MAX_BYTES:
+                problems.append(f"{file}: larger than {MAX_BYTES} bytes")
+                continue
+            yield str(file), file.read_text("utf-8")
+        except UnicodeDecodeError:
+            problems.append(f"{file}: is not UTF-8")
+        except OSError as error:
+            problems.append(f"{file}: cannot be read: {error.strerror}")
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    # Editors leave hidden files; a mounted ConfigMap keeps its versions in hidden directories.
+    return sorted(
+        file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")
+    )
+
+
+def _documents(text: str) -> list[Document]:
+    # JSON is YAML, but its own parser is a hundred times faster.
+    if text.lstrip()[:1] == "{":
+        try:
+            return [Document(json.loads(text))]
+        except (ValueError, RecursionError):
+            pass
+    return parse_all(text, line_depth=_LINE_DEPTH)
+
+
+def _services(document: Document, source: str, problems: list[str]) -> Iterator[Service]:
+    for path, obj in _objects(document.data):
+        where = f"{source}: line {document.line(path)}" if document.lines else source
+        if not isinstance(obj, Mapping):
+            problems.append(f"{where}: expected a Kubernetes object, found {obj!r:.60}")
+            continue
+        if obj.get("kind") != "Service" or obj.get("apiVersion", "v1") != "v1":
+            continue
+        try:
+            yield Service.from_object(obj)
+        except InvalidServiceError as error:
+            problems.append(f"{where}: {error}")
+
+
+def _objects(data: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if data is None:
+        return
+    if isinstance(data, Mapping) and isinstance(data.get("items"), list):
+        # "kubectl get -o json" of an older server leaves kind out of a ServiceList's items.
+        kind = str(data.get("kind", "")).removesuffix("List")
+        for index, item in enumerate(data["items"]):
+            if isinstance(item, Mapping) and kind:
+                item = {"kind": kind, **item}  # noqa: PLW2901 - completed, not replaced
+            yield ("items", index), item
+    else:
+        yield (), data

@@ -1,0 +1,55 @@
+"""The service's metrics, by the names that the runbook gives them."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+SUCCESS, FAILED = "success", "failed"
+
+_DISCOVERY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_CHECK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """All of them, registered once. Both values of ``status`` exist from the start."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.registry = registry
+        self.services_discovered = Counter(
+            "toolset_services_discovered_total",
+            "Services discovered, added up over passes (success); passes that failed (failed).",
+            ["status"],
+            registry=registry,
+        )
+        self.configmap_updates = Counter(
+            "toolset_configmap_updates_total",
+            "ConfigMaps written or removed (success), and attempts that failed (failed).",
+            ["status"],
+            registry=registry,
+        )
+        self.discovery_duration = Histogram(
+            "toolset_discovery_duration_seconds",
+            "Seconds that one pass took, from the list of Services to the proofs.",
+            buckets=_DISCOVERY_BUCKETS,
+            registry=registry,
+        )
+        self.health_check_duration = Histogram(
+            "toolset_health_check_duration_seconds",
+            "Seconds that one candidate took to prove itself and to answer its health check.",
+            buckets=_CHECK_BUCKETS,
+            registry=registry,
+        )
+        self.services = Gauge(
+            "toolset_services",
+            "Services discovered by the last pass, by type and status.",
+            ["type", "status"],
+            registry=registry,
+        )
+        self.last_success = Gauge(
+            "toolset_last_successful_pass_timestamp_seconds",
+            "Unix time of the last pass that saw the cluster and published what it found.",
+            registry=registry,
+        )
+        for counter in (self.services_discovered, self.configmap_updates):
+            for status in (SUCCESS, FAILED):
+                counter.labels(status)

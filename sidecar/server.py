@@ -1,0 +1,111 @@
+"""Runs the service under gunicorn: one worker, whose threads share the controller's state.
+
+One worker and no second process keeps one loop and one set of metrics (docs/decisions/0003-one-worker.md).
+The http and the metrics port are two addresses of that worker, told apart by the port.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import make_wsgi_app
+
+from sidecar.api import create_app
+from sidecar.controller import Controller
+from sidecar.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+THREADS = 8
+
+DRAIN_SECONDS = 1.0
+"""Between "not ready" and closing the door: a kubelet's or load balancer's next look fits in."""
+
+GRACE_SECONDS = 3
+"""For requests in flight; with the drain it stays below the promised 5 s."""
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Serves until SIGTERM. The controller's loop is a thread of the worker."""
+
+    def __init__(self, controller: Controller, metrics: Metrics, http: str, metrics_address: str) -> None:
+        self.controller = controller
+        self._metrics = metrics
+        self._http = http
+        self._metrics_address = metrics_address
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Gunicorn's settings; its own command line and files are not read."""
+        settings = {
+            "bind": [self._http, self._metrics_address],
+            "workers": 1,
+            "worker_class": Worker,
+            "threads": THREADS,
+            "graceful_timeout": GRACE_SECONDS,
+            "keepalive": 15,
+            "logger_class": _Logger,
+            # It would lie below $HOME, which is read-only in a pod; nobody needs it.
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - heartbeat file
+            "proc_name": "dynamic-toolset",
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Wsgi:
+        """Called in the worker, after the fork: threads may start here."""
+        thread = threading.Thread(target=self.controller.run, name="controller", daemon=True)
+        thread.start()
+        log.info(
+            "listening on http://%s (/health, /ready, /startz), metrics on http://%s/metrics",
+            self._http,
+            self._metrics_address,
+        )
+        app = create_app(self.controller, self._metrics)
+        exposition = make_wsgi_app(self._metrics.registry)
+        metrics_port = self._metrics_address.rpartition(":")[2]
+
+        def by_port(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            if environ["SERVER_PORT"] == metrics_port:
+                return cast("Iterable[bytes]", exposition(environ, start_response))
+            return app(environ, start_response)
+
+        return by_port
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Says "not ready" first when it is told to end, and closes its doors a moment later."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM, from the arbiter."""
+        del sig, frame
+        controller: Controller = self.app.controller
+        if controller.draining:
+            return
+        controller.stop()
+        signal.signal(signal.SIGALRM, lambda *_: super(Worker, self).handle_exit(signal.SIGTERM, None))
+        signal.setitimer(signal.ITIMER_REAL, DRAIN_SECONDS)
+
+
+class _Logger(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's words in our format; what it says of starting and stopping is of no use to operators."""
+
+    def setup(self, cfg: Any) -> None:
+        """Takes gunicorn's own handlers away."""
+        del cfg
+        self.error_log.handlers = []
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
+        self.access_log.handlers = []
+        self.access_log.propagate = False

@@ -1,0 +1,153 @@
+"""Where Services, configuration and people's wishes come from: a cluster, or files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sidecar import manifests
+from sidecar.cluster import Cluster, ClusterError
+from sidecar.config import Config
+from sidecar.manifests import ManifestError
+from toolset.service import Service
+
+log = logging.getLogger(__name__)
+
+CONFIG_MAP = "kubernaut-dynamic-toolset-config"
+OVERRIDES_MAP = "kubernaut-toolset-overrides"
+
+
+class SourceError(Exception):
+    """The Services could not be seen, which is not the same as there being none."""
+
+
+class ServiceSource(Protocol):
+    """Where Services are seen."""
+
+    description: str
+
+    def services(self, config: Config) -> Iterable[Service]:
+        """All Services that the configuration asks for.
+
+        Raises:
+            SourceError: they cannot be seen; nothing is known about what is there.
+        """
+
+    def changed(self) -> bool:
+        """Whether something changed since :meth:`services`; cheap enough to ask four times a second."""
+
+
+class ManifestSource:
+    """Services of manifests; nothing of them can be asked."""
+
+    def __init__(self, path: str) -> None:
+        self.description = f"manifests in {path}"
+        self._path = path
+        self._fingerprint = ""
+
+    def services(self, config: Config) -> Iterable[Service]:
+        """Every Service of the manifests; one broken manifest is told and costs its own only."""
+        del config
+        self._fingerprint = self._now()
+        try:
+            read = manifests.read(self._path)
+        except ManifestError as error:
+            raise SourceError(str(error)) from error
+        for problem in read.problems:
+            log.warning("manifest %s", problem)
+        if read.problems and not read.services:
+            raise SourceError(f"{self._path}: no Service could be read of it")
+        return read.services
+
+    def changed(self) -> bool:
+        """Whether a manifest was added, removed or written."""
+        return self._fingerprint != self._now()
+
+    def _now(self) -> str:
+        return "" if self._path == "-" else manifests.fingerprint(self._path)
+
+
+class ClusterSource:
+    """Services of a cluster, listed anew each time."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.description = f"the cluster at {cluster.server}"
+        self._cluster = cluster
+
+    def services(self, config: Config) -> Iterable[Service]:
+        """One paged list a namespace, or one of all."""
+        try:
+            yield from self._cluster.services(config.namespaces)
+        except ClusterError as error:
+            raise SourceError(str(error)) from error
+
+    def changed(self) -> bool:
+        """Never told: the interval decides."""
+        return False
+
+
+class TextSource(Protocol):
+    """A text that people write: the configuration, overrides, or HolmesGPT's base file."""
+
+    @property
+    def description(self) -> str:
+        """Where the text is, as messages name it."""
+
+    def read(self) -> str:
+        """The text; empty when there is none.
+
+        Raises:
+            SourceError: there is one, and it cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class FileText:
+    """A file; ``required`` says whether it must exist."""
+
+    path: Path
+    required: bool = False
+
+    @property
+    def description(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    def read(self) -> str:
+        """The file's text."""
+        try:
+            return self.path.read_text("utf-8")
+        except FileNotFoundError as error:
+            if self.required:
+                raise SourceError(f"{self.path}: no such file") from error
+            return ""
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{self.path}: is not UTF-8") from error
+        except OSError as error:
+            raise SourceError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class ConfigMapText:
+    """One key of a ConfigMap in the service's own namespace."""
+
+    cluster: Cluster
+    namespace: str
+    name: str
+    key: str
+
+    @property
+    def description(self) -> str:
+        """Where the text is, as the logs name it."""
+        return f"configmap {self.namespace}/{self.name}, key {self.key}"
+
+    def read(self) -> str:
+        """The key's text; empty when the ConfigMap or the key is not there."""
+        try:
+            obj = self.cluster.config_map(self.namespace, self.name)
+        except ClusterError as error:
+            raise SourceError(str(error)) from error
+        return str(((obj or {}).get("data") or {}).get(self.key) or "")

@@ -1,0 +1,97 @@
+"""What people wrote, as last understood: configuration, overrides, HolmesGPT's base file.
+
+Each is read anew at every pass. A text that is wrong is told once, and the last good one stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from sidecar.config import Config, read_config
+from sidecar.sources import SourceError, TextSource
+from toolset import catalogue
+from toolset.documents import toolset_file_problems
+from toolset.yaml_source import YamlError, parse
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Followed(Generic[T]):
+    """A text that is followed: its last good meaning, and what is wrong with what stands there now."""
+
+    def __init__(
+        self, what: str, source: TextSource | None, understand: Callable[[str], T], default: T
+    ) -> None:
+        self.value = default
+        self.problem = ""
+        self._what = what
+        self._source = source
+        self._understand = understand
+        self._default = default
+        self._text: str | None = None
+
+    def refresh(self) -> bool:
+        """Reads the text again; returns whether its meaning changed. Never raises."""
+        try:
+            return self.load()
+        except (SourceError, YamlError) as error:
+            problem = str(error)
+            if problem != self.problem:
+                log.error("%s is not used, the last good one stays: %s", self._what, problem)
+            self.problem = problem
+            return False
+
+    def load(self) -> bool:
+        """Reads the text; returns whether its meaning changed.
+
+        Raises:
+            SourceError: it cannot be read.
+            YamlError: it is wrong.
+        """
+        if self._source is None:
+            return False
+        text = self._source.read()
+        if text == self._text and not self.problem:
+            return False
+        try:
+            value = self._understand(text) if text else self._default
+        except YamlError as error:
+            self._text = None
+            raise _located(error, self._source.description) from error
+        changed = value != self.value
+        if self._text is not None and changed:
+            log.info("%s changed: %s", self._what, self._source.description)
+        self.value, self._text, self.problem = value, text, ""
+        return changed
+
+
+def _located(error: YamlError, where: str) -> SourceError:
+    return SourceError("; ".join(f"{where}: {problem}" for problem in error.problems))
+
+
+def config(source: TextSource | None) -> Followed[Config]:
+    """The service's configuration."""
+    types = frozenset(catalogue.bundled())
+    return Followed("configuration", source, lambda text: read_config(text, types), Config())
+
+
+def overrides(source: TextSource | None) -> Followed[Any]:
+    """The overrides: checked, since they may be written by whoever RBAC lets."""
+    return Followed("overrides", source, _overrides, None)
+
+
+def base(source: TextSource | None) -> Followed[Any]:
+    """HolmesGPT's own toolset file: the user's, and taken as he wrote it."""
+    return Followed("base file", source, lambda text: parse(text).data, None)
+
+
+def _overrides(text: str) -> Any:
+    document = parse(text)
+    problems = toolset_file_problems(document, allowed_env=frozenset()) if document.data is not None else []
+    if problems:
+        raise YamlError(problems)
+    return document.data

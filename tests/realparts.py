@@ -1,0 +1,338 @@
+"""The real parts that integration, contract and e2e tests run against, as fixtures.
+
+`scripts/setup-testbed` gets them and links them in `.testbed/`. Whatever a fixture starts, it stops: also
+when the test fails or somebody presses Ctrl-C.
+"""
+
+import itertools
+import json
+import os
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTBED = ROOT / ".testbed"
+LOCAL = requests.Session()
+LOCAL.trust_env = False  # no proxy stands between a test and this machine
+
+T = TypeVar("T")
+
+
+def require(thing: Path, how_to_get_it: str) -> Path:
+    """Give `thing` back if it is there; else skip the test, naming the command, or in CI fail it.
+
+    A CI run that skipped what it was made for must not look green.
+    """
+    if not thing.exists():
+        message = f"{thing.name} is missing: {how_to_get_it}"
+        if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    return thing
+
+
+def part(name: str) -> Path:
+    """A part of the testbed, by its path in `.testbed/`."""
+    return require(TESTBED / name, f"run scripts/setup-testbed {name.partition('/')[0]}")
+
+
+def until(condition: Callable[[], T], what: str, *, seconds: float = 30) -> T:
+    """Ask `condition` until its answer is true, and give that answer; else fail, saying `what` is not so."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what} (the last answer was {answer!r})")
+        time.sleep(0.05)
+    return answer
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` is answered with a success."""
+    try:
+        return LOCAL.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A real API server with its etcd and controllers, of this test run alone."""
+
+    directory: Path
+    flags: str = ""
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The admin's."""
+        return self.directory / "kubeconfig"
+
+    @property
+    def server(self) -> str:
+        """The API server's URL; it stays the same when it is stopped and started."""
+        return str(json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+
+    @property
+    def ca(self) -> Path:
+        """The certificate to trust the API server by."""
+        return self.directory / "ca.crt"
+
+    def start(self) -> None:
+        """Start it, with all that it held when it was stopped."""
+        self._script("up.sh")
+
+    def stop(self) -> None:
+        """Stop it at once, as an outage does."""
+        self._script("down.sh")
+
+    def kubectl(self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None) -> str:  # noqa: A002
+        """Run kubectl, by default as the admin, and give what it printed; raise if it failed."""
+        command = [
+            str(part("control-plane") / "kubectl"),
+            f"--kubeconfig={kubeconfig or self.kubeconfig}",
+            *arguments,
+        ]
+        return run(command, input=input)
+
+    def apply(self, *manifests: Mapping[str, Any]) -> None:
+        """Create or change objects."""
+        items = {"apiVersion": "v1", "kind": "List", "items": manifests}
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(items))
+
+    def token(self, namespace: str, service_account: str, *options: str) -> str:
+        """A real token of a service account; `options` are those of `kubectl create token`."""
+        return self.kubectl("create", "token", service_account, "--namespace", namespace, *options).strip()
+
+    def kubeconfig_of(self, namespace: str, service_account: str) -> Path:
+        """A kubeconfig that acts as a service account, to see what its RBAC rules allow."""
+        config = json.loads(self.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": self.token(namespace, service_account)}
+        config["contexts"][0]["context"]["namespace"] = namespace
+        path = self.directory / f"{namespace}-{service_account}.kubeconfig"
+        path.write_text(json.dumps(config))
+        return path
+
+    def _script(self, name: str) -> None:
+        environment = {**os.environ, "BIN": str(part("control-plane")), "APISERVER_ARGS": self.flags}
+        run([str(ROOT / "tests/testbed" / name), str(self.directory)], env=environment)
+
+
+def run(command: Sequence[str], *, input: str | None = None, env: Mapping[str, str] | None = None) -> str:  # noqa: A002
+    """Run a program that ends by itself and give what it printed; raise with its message if it failed."""
+    done = subprocess.run(
+        command, input=input, env=env, capture_output=True, text=True, timeout=180, check=False
+    )
+    if done.returncode:
+        message = (
+            f"{Path(command[0]).name} {' '.join(command[1:])} exited with {done.returncode}:\n{done.stderr}"
+        )
+        raise RuntimeError(message)
+    return done.stdout
+
+
+@contextmanager
+def running_control_plane(directory: Path, flags: str = "") -> Iterator[ControlPlane]:
+    """A control plane of a test's own, for those that stop it or give the API server `flags` (3 to 5 s)."""
+    part("control-plane")
+    plane = ControlPlane(directory, flags)
+    try:
+        plane.start()
+        yield plane
+    finally:
+        if directory.is_dir():
+            plane.stop()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The control plane that all tests share: each keeps to its own `namespace`."""
+    with running_control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace, named after the test."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"{words[:40]}-{secrets.token_hex(3)}".removeprefix("-")
+    control_plane.kubectl("create", "namespace", name)
+    until(
+        lambda: control_plane.kubectl("get", "serviceaccount", "default", "-n", name, "--ignore-not-found"),
+        f"namespace {name} has its default service account",
+    )
+    yield name
+    # Kubernetes waits 5 s before it looks at a namespace that goes, so the next test does not wait for that;
+    # what it could see or stumble over, a Service or its address, goes now.
+    control_plane.kubectl("delete", "services,configmaps", "--all", "--namespace", name)
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def cluster_ip() -> Callable[[], str]:
+    """Call it for a ClusterIP that nobody has: Kubernetes gives these only to who asks for one of them."""
+    hosts = itertools.cycle(range(10, 250))
+    return lambda: f"127.96.0.{next(hosts)}"
+
+
+@dataclass
+class Server:
+    """A real server of this machine, listening at `address` (HOST:PORT)."""
+
+    address: str
+    command: Sequence[str]
+    ready: str
+    log: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.address}"
+
+    def start(self) -> None:
+        """Start it, with what it stored before, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = self._process
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                pytest.fail(
+                    f"{self.command[0]} ended with {process.returncode}:\n{self.log.read_text()[-2000:]}"
+                )
+            return answers(self.url + self.ready)
+
+        until(ready, f"{self.url}{self.ready} answers; its log is {self.log}")
+
+    def stop(self) -> None:
+        """Stop it at once, as an outage does: its port refuses connections from now on."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class Serve(Protocol):
+    """Starts a program of its kind at HOST:PORT, with further flags, and returns when it is ready."""
+
+    def __call__(self, address: str, *flags: str, config: str = ...) -> Server: ...
+
+
+PROMETHEUS_CONFIG = "global: {scrape_interval: 5s}\n"
+ALERTMANAGER_CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+
+
+@contextmanager
+def _factory(
+    directory: Path, program: str, default_config: str, flags: Sequence[str], ready: str
+) -> Iterator[Serve]:
+    """`flags` may hold {address}, {config} and {storage}; flags of the caller come after them."""
+    with ExitStack() as running:
+
+        def serve(address: str, *more: str, config: str = default_config) -> Server:
+            here = directory / f"{program}-{address.replace(':', '-')}"
+            here.mkdir(exist_ok=True)
+            file = here / "config.yaml"
+            file.write_text(config)
+            places = {"address": address, "config": file, "storage": here / "data"}
+            command = [str(part(f"programs/{program}")), *(flag.format(**places) for flag in flags), *more]
+            server = Server(address, command, ready, here / "log")
+            running.callback(server.stop)
+            server.start()
+            return server
+
+        yield serve
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Iterator[Serve]:
+    """Real Prometheus servers: `prometheus("127.96.0.12:9090")`."""
+    flags = ("--web.listen-address={address}", "--config.file={config}", "--storage.tsdb.path={storage}")
+    with _factory(tmp_path, "prometheus", PROMETHEUS_CONFIG, flags, "/-/ready") as serve:
+        yield serve
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[Serve]:
+    """Real Alertmanagers: `alertmanager("127.96.0.13:9093")`."""
+    flags = (
+        "--web.listen-address={address}",
+        "--config.file={config}",
+        "--storage.path={storage}",
+        "--cluster.listen-address=",  # alone: it would look for peers
+    )
+    with _factory(tmp_path, "alertmanager", ALERTMANAGER_CONFIG, flags, "/-/ready") as serve:
+        yield serve
+
+
+@pytest.fixture
+def node_exporter(tmp_path: Path) -> Iterator[Serve]:
+    """Real node exporters: they have a /metrics like Prometheus and are not one."""
+    flags = ("--web.listen-address={address}", "--collector.disable-defaults")
+    with _factory(tmp_path, "node_exporter", "", flags, "/metrics") as serve:
+        yield serve
+
+
+@pytest.fixture
+def pushgateway(tmp_path: Path) -> Iterator[Serve]:
+    """Real Pushgateways: they answer /-/ready and part of Prometheus' API, and are not one."""
+    with _factory(tmp_path, "pushgateway", "", ("--web.listen-address={address}",), "/-/ready") as serve:
+        yield serve
+
+
+class Holmes(Protocol):
+    """Lets the real HolmesGPT load a toolset file, as its server does."""
+
+    def __call__(
+        self,
+        file: Path,
+        *,
+        check: bool = True,
+        invoke: Sequence[tuple[str, Mapping[str, Any]]] = (),
+        then: Sequence[Path] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """What HolmesGPT made of `file`, as `tests/contract/holmes_load.py` describes it.
+
+        `check`: ask the backends, as HolmesGPT does before it uses them. `then`: edit the file to be like
+        each of these and let HolmesGPT's periodic refresh look. `invoke`: then call these tools. `env`: more
+        of HolmesGPT's environment.
+        """
+        ...
+
+
+@pytest.fixture(scope="session")
+def holmes() -> Holmes:
+    """The real HolmesGPT."""
+
+    def load(
+        file: Path,
+        *,
+        check: bool = True,
+        invoke: Sequence[tuple[str, Mapping[str, Any]]] = (),
+        then: Sequence[Path] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        command = [
+            str(part("holmesgpt") / "bin/python"),
+            str(ROOT / "tests/contract/holmes_load.py"),
+            str(file),
+        ]
+        command += ["--check"] if check else []
+        for path in then:
+            command += ["--then", str(path)]
+        for tool, arguments in invoke:
+            command += ["--invoke", tool, json.dumps(arguments)]
+        told: dict[str, Any] = json.loads(run(command, env={**os.environ, **(env or {})}))
+        return told
+
+    return load

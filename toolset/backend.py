@@ -1,0 +1,105 @@
+"""What one file of the catalogue says about one backend, as plain data.
+
+:mod:`toolset.catalogue` reads it, :mod:`toolset.classify` recognises with it,
+:mod:`toolset.proof` judges answers by it, :mod:`toolset.render` writes toolsets from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jsonschema.protocols import Validator
+
+PortRef = int | str
+"""A Service port, by number or by name."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """How a Service shows what it is, from the API server's word alone.
+
+    ``words`` are the product's names: one of them, between word borders, in the Service's own name
+    or in a label that names a workload, makes the Service a candidate. ``labels`` are marks that
+    only this product's charts and operators leave; one whole set of them suffices.
+    ``not_words`` and ``not_labels`` rule out what carries the name and is something else.
+    """
+
+    words: tuple[str, ...] = ()
+    labels: tuple[Mapping[str, str], ...] = ()
+    port_signature: tuple[PortRef, ...] = ()
+    not_words: tuple[str, ...] = ()
+    not_labels: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class EndpointRule:
+    """Where the backend's API is to be sought: ports and path prefixes, the likeliest first."""
+
+    ports: tuple[PortRef, ...] = ()
+    not_ports: tuple[PortRef, ...] = ()
+    paths: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What an answer must hold; every given part has to be met.
+
+    ``headers`` maps a header's name to a pattern that at least one of its values holds.
+    ``text`` is searched in the body; ``json`` is the JSON Schema (draft 2020-12) that the parsed body meets.
+    """
+
+    status: tuple[int, ...] = (200,)
+    headers: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    text: re.Pattern[str] | None = None
+    json: Validator | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A GET request below the candidate's path prefix, and the answer expected to it."""
+
+    get: str
+    expect: Expectation
+
+
+@dataclass(frozen=True)
+class ToolsetRule:
+    """A HolmesGPT toolset that a proven endpoint becomes.
+
+    ``many`` says how HolmesGPT takes several endpoints of the toolset: in a list under
+    ``instances`` or ``clusters``, or as one toolset each (``separate``). ``check_seconds`` is how long
+    HolmesGPT's own check waits, retries included, for one endpoint that never answers.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    many: Literal["instances", "clusters", "separate"]
+    type: str = ""
+    instructions: str = ""
+    check_seconds: int = 10
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One product that HolmesGPT can use.
+
+    ``proofs`` are alternatives; each is a tuple of exchanges that must all succeed.
+    ``refusals`` are answers by which the product shows itself and asks for credentials.
+    ``health`` is the request that HolmesGPT itself uses as its check; it is never sent to an address
+    that has not been proven.
+    """
+
+    name: str
+    title: str
+    description: str
+    recognise: Recognition
+    endpoint: EndpointRule
+    proofs: tuple[tuple[Exchange, ...], ...]
+    health: Exchange
+    toolsets: tuple[ToolsetRule, ...]
+    refusals: tuple[Exchange, ...] = ()
+    trusted_only: bool = False
+    priority: int = 0

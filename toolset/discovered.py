@@ -1,0 +1,75 @@
+"""The result of looking at a cluster: what was discovered, and what was left out and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from toolset.backend import Backend
+from toolset.classify import Candidate, Endpoint
+from toolset.service import Service
+
+
+class Status(StrEnum):
+    """What is known of a discovered Service. Only these count as discovered."""
+
+    VERIFIED = "verified"
+    """It proved what it is and answers the request that HolmesGPT will use as its check."""
+    CREDENTIALED = "credentialed"
+    """It asks for a login, and the operator bound credentials to it."""
+    UNHEALTHY = "unhealthy"
+    """It was verified before and fails now."""
+    NEEDS_CREDENTIALS = "needs_credentials"
+    """It asks for a login that nobody has given."""
+    UNPROVEN = "unproven"
+    """It was not asked: from manifests, or with proving switched off."""
+
+
+USABLE = frozenset({Status.VERIFIED, Status.CREDENTIALED, Status.UNHEALTHY, Status.UNPROVEN})
+"""Statuses whose Services enter the file that HolmesGPT reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A Service that is a backend.
+
+    ``verify_ssl`` is false only where the certificate was tried and is not signed by a known authority.
+    """
+
+    candidate: Candidate
+    endpoint: Endpoint
+    status: Status
+    verify_ssl: bool = True
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def service(self) -> Service:
+        """The Service behind it."""
+        return self.candidate.service
+
+    @property
+    def backend(self) -> Backend:
+        """The catalogue's entry that it proved to be."""
+        return self.candidate.backend
+
+    @property
+    def type(self) -> str:
+        """The backend's name, or the custom type that an annotation gave."""
+        return self.candidate.type
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A Service that something spoke for and that was left out."""
+
+    namespace: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """One look at a cluster, sorted by namespace and name."""
+
+    discovered: tuple[Discovered, ...] = ()
+    skipped: tuple[Skipped, ...] = ()

@@ -1,0 +1,91 @@
+"""Judges what a server answered. Pure: the answer is handed in, nothing is asked here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from jsonschema.protocols import Validator
+
+from toolset.backend import Expectation
+from toolset.text import is_url_path
+
+_BASE_HREF = re.compile(rb"<base\s[^>]*href=[\"']([^\"']{1,200})[\"']", re.IGNORECASE)
+_REDIRECTS = range(300, 400)
+_LOGIN = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read up to a limit of bytes. Header names are lower case."""
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    truncated: bool = False
+
+    def values(self, header: str) -> list[str]:
+        """All values of a header: some servers repeat one in an order that changes (WWW-Authenticate)."""
+        return [value for name, value in self.headers if name == header.lower()]
+
+    @property
+    def asks_for_login(self) -> bool:
+        """401 or 403 (RFC 9110, 15.5.2 and 15.5.4)."""
+        return self.status in _LOGIN
+
+    @property
+    def is_html(self) -> bool:
+        """A page for people. Single-page applications answer one, with 200, to every path."""
+        return any(value.lower().startswith("text/html") for value in self.values("content-type"))
+
+
+def why_not(expect: Expectation, answer: Answer) -> str:
+    """The first thing that ``answer`` lacks of ``expect``; empty when nothing."""
+    if answer.status not in expect.status:
+        return f"status {answer.status}, expected {' or '.join(map(str, expect.status))}"
+    for name, pattern in expect.headers.items():
+        if not any(pattern.search(value) for value in answer.values(name)):
+            return f"no header {name} like {pattern.pattern!r}"
+    if expect.text is not None and not expect.text.search(answer.body.decode("utf-8", "replace")):
+        return f"body is not like {expect.text.pattern!r}"
+    if expect.json is not None:
+        return _why_not_json(expect.json, answer)
+    return ""
+
+
+def leaked_prefix(answer: Answer) -> str:
+    """The path prefix that a server discloses in its answer to ``GET /``; empty when it does not.
+
+    Prometheus, Alertmanager and Thanos redirect ``/`` to their ``--web.route-prefix``; single-page
+    applications such as Jaeger and Grafana write theirs into ``<base href>``.
+    """
+    if answer.status in _REDIRECTS:
+        location = next(iter(answer.values("location")), "")
+        return _as_prefix(urlsplit(location).path)
+    found = _BASE_HREF.search(answer.body)
+    return _as_prefix(found.group(1).decode("ascii", "replace")) if found else ""
+
+
+def _as_prefix(path: str) -> str:
+    path = path.rstrip("/")
+    return path if path and is_url_path(path) else ""
+
+
+def _why_not_json(expected: Validator, answer: Answer) -> str:
+    if answer.is_html:
+        return "a page for people (text/html), expected JSON"
+    if answer.truncated:
+        return "the answer is longer than what is read of it"
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return "body is not JSON"
+    error = next(expected.iter_errors(document), None)
+    if error is None:
+        return ""
+    # The message quotes the answer, which may hold a whole configuration: name the place only.
+    where = "/".join(map(str, error.absolute_path)) or "the document"
+    return f"JSON: {where} does not meet {error.validator!r}"

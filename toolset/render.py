@@ -1,0 +1,304 @@
+"""Renders what was discovered for HolmesGPT and for people: same input, same bytes, no clock.
+
+The format is HolmesGPT's; what it accepts and refuses is written down, with the reasons, in
+``docs/holmesgpt.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from string import Template
+from typing import Any
+
+import yaml
+
+from toolset.backend import ToolsetRule
+from toolset.discovered import USABLE, Discovered, Status
+from toolset.text import why_unsafe
+
+CHECK_BUDGET_SECONDS = 20
+"""Time in which HolmesGPT checks all toolsets (HOLMES_TOOLSET_PREREQ_TIMEOUT_SECONDS)."""
+
+MAX_TOOLSET_NAME = 56
+"""With "_request" behind it, the longest tool name that LLM providers accept (64)."""
+
+HEADER = """\
+# Written by kubernaut-dynamic-toolsets; edits are overwritten.
+# To change what is here: the ConfigMap kubernaut-toolset-overrides, key overrides.yaml.
+"""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What rendering depends on besides the discovered Services."""
+
+    cluster_domain: str = "cluster.local"
+    trusted_namespaces: frozenset[str] = field(default_factory=frozenset)
+
+
+def toolset_document(discovered: Iterable[Discovered], settings: Settings) -> Document:
+    """HolmesGPT's toolsets, without the revision marker.
+
+    Order decides which instance HolmesGPT offers first: trusted namespaces before others, then
+    by namespace and name.
+    """
+    usable = [d for d in discovered if d.status in USABLE and _admitted(d, settings)]
+    usable.sort(key=lambda d: (d.service.namespace not in settings.trusted_namespaces, d.service.key))
+    groups: dict[str, list[tuple[Discovered, ToolsetRule]]] = {}
+    for found in usable:
+        for rule in found.backend.toolsets:
+            name = Template(rule.name).substitute(type=found.type, id=identifier(found))
+            groups.setdefault(_short(name, found), []).append((found, rule))
+    toolsets: Document = {}
+    for name in sorted(groups):
+        entry = _entry(groups[name], settings)
+        if entry:
+            toolsets[name] = entry
+    return {"toolsets": toolsets}
+
+
+def with_revision(document: Mapping[str, Any], discovered: Iterable[Discovered] = ()) -> Document:
+    """The document with a toolset whose name changes whenever anything does.
+
+    HolmesGPT re-reads the file but swaps toolsets in only when a name or a status changed; and a file
+    must never be empty. The marker has no tools, and HolmesGPT does not show it to the LLM.
+    """
+    health = sorted(d.service.key for d in discovered if d.status is Status.UNHEALTHY)
+    state = json.dumps([document, health], sort_keys=True, separators=(",", ":"))
+    revision = hashlib.sha256(state.encode()).hexdigest()[:8]
+    toolsets = dict(document.get("toolsets") or {})
+    toolsets[f"discovery/revision-{revision}"] = {
+        "description": "Marks the revision of the discovered toolsets; offers no tools."
+    }
+    rest = {key: value for key, value in document.items() if key != "toolsets" and value}
+    return {"toolsets": dict(sorted(toolsets.items())), **rest}
+
+
+def toolset_yaml(document: Mapping[str, Any]) -> str:
+    """``custom_toolset.yaml``: every text quoted, so that no reader takes it for something else."""
+    return HEADER + _dump(document)
+
+
+def toolset_json(discovered: Iterable[Discovered], settings: Settings) -> str:
+    """``toolset.json``: ``{"tools": […]}``, one tool a discovered Service."""
+    tools = [
+        {
+            "name": found.service.name,
+            "namespace": found.service.namespace,
+            "uid": found.service.uid,
+            "type": found.type,
+            "description": f"{found.backend.title}: {found.backend.description}",
+            "url": url_of(found, settings),
+            "status": found.status.value,
+            "verify_ssl": found.verify_ssl,
+            "toolsets": toolset_names(found, settings),
+        }
+        for found in sorted(discovered, key=lambda d: d.service.key)
+    ]
+    return json.dumps({"tools": tools}, indent=2) + "\n"
+
+
+def services_yaml(discovered: Iterable[Discovered], settings: Settings) -> str:
+    """``services.yaml``: for people; exactly one ``endpoint:`` line a Service (the runbook counts them)."""
+    services = [
+        {
+            "name": found.service.name,
+            "namespace": found.service.namespace,
+            "type": found.type,
+            "endpoint": url_of(found, settings),
+            "status": found.status.value,
+        }
+        for found in sorted(discovered, key=lambda d: d.service.key)
+    ]
+    return _dump({"services": services})
+
+
+def toolset_names(found: Discovered, settings: Settings) -> list[str]:
+    """The HolmesGPT toolsets that a discovered Service is part of."""
+    if found.status not in USABLE or not _admitted(found, settings):
+        return []
+    return [
+        _short(Template(rule.name).substitute(type=found.type, id=identifier(found)), found)
+        for rule in found.backend.toolsets
+    ]
+
+
+def url_of(found: Discovered, settings: Settings) -> str:
+    """The base URL by which pods of the cluster reach the backend."""
+    return found.endpoint.url(found.service.host(settings.cluster_domain))
+
+
+def identifier(found: Discovered) -> str:
+    """``namespace__service``: a part of a toolset's name that no other Service can have.
+
+    HolmesGPT makes tool names of toolset names, ``-`` and ``/`` become ``_``; Kubernetes names hold no
+    ``_``, so two of them part namespace and name unless either holds ``--`` (see :func:`_short`).
+    """
+    return f"{found.service.namespace}__{found.service.name}"
+
+
+def _admitted(found: Discovered, settings: Settings) -> bool:
+    return not found.backend.trusted_only or found.service.namespace in settings.trusted_namespaces
+
+
+def _short(name: str, found: Discovered) -> str:
+    """``name``, or where it is too long or ambiguous a shortened one that ends in a hash of the Service.
+
+    Three underscores in a row occur in no unshortened name, so the two kinds never meet.
+    """
+    if "$" in name or "__" not in name:
+        return name
+    if len(name) <= MAX_TOOLSET_NAME and "--" not in name:
+        return name
+    suffix = "___" + hashlib.sha256(found.service.key.encode()).hexdigest()[:10]
+    return name.replace("--", "-")[: MAX_TOOLSET_NAME - len(suffix)].rstrip("-_") + suffix
+
+
+def _entry(members: Sequence[tuple[Discovered, ToolsetRule]], settings: Settings) -> Document:
+    rule = members[0][1]
+    kept = [found for found, _ in _within_budget(members)]
+    if not kept:
+        return {}
+    entry: Document = {"enabled": True}
+    if rule.type:
+        entry["type"] = rule.type
+    description = _description(kept, rule)
+    if description:
+        entry["description"] = description
+    if rule.many == "separate":
+        values = _values(kept[0], settings)
+        entry["config"] = _substitute(rule.config, values)
+        if rule.instructions:
+            entry["llm_instructions"] = Template(rule.instructions).substitute(values)
+        return entry
+    configs = [_substitute(rule.config, _values(found, settings)) for found in kept]
+    if len(configs) == 1 and rule.many == "instances":
+        entry["config"] = configs[0]
+        return entry
+    names = _instance_names(kept)
+    entry["config"] = {
+        rule.many: [{"name": name, **config} for name, config in zip(names, configs, strict=True)]
+    }
+    return entry
+
+
+def _within_budget(
+    members: Sequence[tuple[Discovered, ToolsetRule]],
+) -> list[tuple[Discovered, ToolsetRule]]:
+    """Leaves out failing members that together could use up HolmesGPT's time for its checks.
+
+    HolmesGPT checks the instances of one toolset one after another, and counts the whole toolset as
+    failed when the time is up: a hanging sibling must not take the healthy ones down.
+    """
+    left = CHECK_BUDGET_SECONDS
+    kept = []
+    for found, rule in members:
+        if found.status is Status.UNHEALTHY:
+            left -= rule.check_seconds
+            if left <= 0:
+                continue
+        kept.append((found, rule))
+    return kept
+
+
+def _description(kept: Sequence[Discovered], rule: ToolsetRule) -> str:
+    """A sentence for the LLM: of our own words, and of names that Kubernetes has checked."""
+    unproven = [found.service.key for found in kept if found.status is Status.UNPROVEN]
+    first = kept[0]
+    text = ""
+    if rule.many == "separate":
+        text = f"{first.backend.title} {first.service.key}: {first.backend.description}"
+    elif unproven:
+        text = f"{first.backend.title}: {first.backend.description}"
+    if unproven:
+        text += f" (unproven: {', '.join(unproven)})"
+    return text
+
+
+def _values(found: Discovered, settings: Settings) -> dict[str, Any]:
+    host = found.service.host(settings.cluster_domain)
+    endpoint = found.endpoint
+    values = {
+        "url": endpoint.url(host),
+        "origin": f"{endpoint.scheme}://{host}:{endpoint.port}",
+        "path": endpoint.path,
+        "verify_ssl": found.verify_ssl,
+        "health": found.candidate.wishes.health_path,
+        "type": found.type,
+    }
+    for name, value in values.items():
+        if isinstance(value, str) and (reason := why_unsafe(value)):
+            raise ValueError(f"{found.service.key}: {name} {reason}")
+    return values
+
+
+def _substitute(value: Any, values: Mapping[str, Any]) -> Any:
+    """``value`` with ``$name`` replaced in every text; a text that is one name alone keeps its type."""
+    if isinstance(value, Mapping):
+        return {key: _substitute(inner, values) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_substitute(inner, values) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("$") and value[1:] in values:
+        return values[value[1:]]
+    return Template(value).substitute(values)
+
+
+def _instance_names(kept: Sequence[Discovered]) -> list[str]:
+    """``namespace/name``: telling, and no Service can take another's.
+
+    A name given by annotation stands in for the Service's own, unless the namespace has it already.
+    """
+    own = {found.service.key for found in kept}
+    names: list[str] = []
+    for found in kept:
+        wish = f"{found.service.namespace}/{found.candidate.wishes.name}"
+        taken = wish in own or wish in names
+        names.append(wish if found.candidate.wishes.name and not taken else found.service.key)
+    return names
+
+
+class _Quoted(str):
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Lists are indented below their key, as people write them."""
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Anchors would be refused on reading."""
+        del data
+        return True
+
+
+_Dumper.add_representer(
+    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
+)
+
+
+def _dump(document: Any) -> str:
+    return yaml.dump(
+        _quote(document),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
+        default_flow_style=False,
+    )
+
+
+def _quote(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _quote(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_quote(inner) for inner in value]
+    return _Quoted(value) if isinstance(value, str) else value
