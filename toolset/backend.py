@@ -14,7 +14,10 @@ from typing import Any, Literal
 from jsonschema.protocols import Validator
 
 PortRef = int | str
-"""A Service port, by number or by name."""
+"""A Service port, by number or by name; ``*`` in a name stands for any text."""
+
+Scheme = Literal["http", "https", "tcp", "tls"]
+"""How an endpoint is spoken to; ``tcp`` and ``tls`` are for protocols other than HTTP."""
 
 
 @dataclass(frozen=True)
@@ -24,23 +27,40 @@ class Recognition:
     ``words`` are the product's names: one of them, between word borders, in the Service's own name
     or in a label that names a workload, makes the Service a candidate. ``labels`` are marks that
     only this product's charts and operators leave; one whole set of them suffices.
-    ``not_words`` and ``not_labels`` rule out what carries the name and is something else.
+    ``not_words`` and ``not_labels`` rule out what carries the name and is something else: such a word
+    behind the product's, or as a component. ``not_beside`` rules out wherever it stands.
+    ``port_signature`` are ports that suffice together where nothing says otherwise.
+    ``prefer`` are the parts of one installation by which a person would address it, the best first.
     """
 
     words: tuple[str, ...] = ()
     labels: tuple[Mapping[str, str], ...] = ()
     port_signature: tuple[PortRef, ...] = ()
     not_words: tuple[str, ...] = ()
+    not_beside: tuple[str, ...] = ()
     not_labels: tuple[Mapping[str, str], ...] = ()
+    prefer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class EndpointRule:
-    """Where the backend's API is to be sought: ports and path prefixes, the likeliest first."""
+    """Where the backend's API is to be sought: ports and path prefixes, the likeliest first.
+
+    ``port_paths`` holds, for ports whose API is never at the root, the prefixes to try instead.
+    ``name_paths`` does the same for Services that a well-known installation calls so. ``secure`` are
+    selectors of installations that serve TLS whatever their port is called; an empty value stands for
+    a label that is not there.
+    ``schemes`` are how the product can be spoken to, ``port_schemes`` how on ports that differ.
+    """
 
     ports: tuple[PortRef, ...] = ()
     not_ports: tuple[PortRef, ...] = ()
     paths: tuple[str, ...] = ("",)
+    port_paths: Mapping[PortRef, tuple[str, ...]] = field(default_factory=dict)
+    name_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secure: tuple[Mapping[str, str], ...] = ()
+    schemes: tuple[Scheme, ...] = ("http", "https")
+    port_schemes: Mapping[PortRef, tuple[Scheme, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,20 +69,31 @@ class Expectation:
 
     ``headers`` maps a header's name to a pattern that at least one of its values holds.
     ``text`` is searched in the body; ``json`` is the JSON Schema (draft 2020-12) that the parsed body meets.
+    ``receive`` is for protocols other than HTTP, and then alone: it is searched in the bytes that came.
     """
 
     status: tuple[int, ...] = (200,)
     headers: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     text: re.Pattern[str] | None = None
     json: Validator | None = None
+    receive: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A GET request below the candidate's path prefix, and the answer expected to it."""
+    """A question, and the answer expected to it.
 
-    get: str
+    Either a GET request below the candidate's path prefix, with ``accept`` as its Accept header where
+    that matters, or with ``at_root`` at the server's root; or ``send``, bytes of another protocol (none at all where the server speaks first).
+    ``once``: a server that counts such visits against its callers is asked a single time, ever.
+    """
+
     expect: Expectation
+    get: str | None = None
+    accept: str = ""
+    at_root: bool = False
+    send: bytes | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +101,9 @@ class ToolsetRule:
     """A HolmesGPT toolset that a proven endpoint becomes.
 
     ``many`` says how HolmesGPT takes several endpoints of the toolset: in a list under
-    ``instances`` or ``clusters``, or as one toolset each (``separate``). ``check_seconds`` is how long
-    HolmesGPT's own check waits, retries included, for one endpoint that never answers.
+    ``instances`` or ``clusters``, or as one toolset each (``separate``); ``key`` is the field of such a
+    list's items that names the instance. ``check_seconds`` is how long HolmesGPT's own check waits,
+    retries included, for one endpoint that never answers.
     """
 
     name: str
@@ -80,6 +112,7 @@ class ToolsetRule:
     type: str = ""
     instructions: str = ""
     check_seconds: int = 10
+    key: Literal["name", "id"] = "name"
 
 
 @dataclass(frozen=True)
@@ -98,8 +131,9 @@ class Backend:
     recognise: Recognition
     endpoint: EndpointRule
     proofs: tuple[tuple[Exchange, ...], ...]
-    health: Exchange
     toolsets: tuple[ToolsetRule, ...]
+    health: Exchange | None = None
     refusals: tuple[Exchange, ...] = ()
     trusted_only: bool = False
+    login: bool = False
     priority: int = 0

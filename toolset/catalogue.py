@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from toolset import schema
 from toolset.backend import (
@@ -23,8 +23,10 @@ from toolset.backend import (
     Exchange,
     Expectation,
     Recognition,
+    Scheme,
     ToolsetRule,
 )
+from toolset.recognise import Index
 from toolset.schema import Strict
 from toolset.text import is_url_path
 from toolset.yaml_source import YamlError, parse
@@ -53,6 +55,11 @@ class Catalogue(Mapping[str, Backend]):
 
     def __len__(self) -> int:
         return len(self._backends)
+
+    @cached_property
+    def index(self) -> Index:
+        """The catalogue as recognition looks things up in it."""
+        return Index(tuple(self._backends.values()))
 
 
 @cache
@@ -91,6 +98,25 @@ class _Pattern(fields.String):
         return _compiled(super()._deserialize(value, attr, data, **kwargs))
 
 
+class _Bytes(fields.String):
+    """Bytes to send: text as it is, or ``hex:`` and pairs of hexadecimal digits."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("ascii")
+        except ValueError as error:
+            raise ValidationError(f"{text!r} is neither ASCII nor hex: and digits") from error
+
+
+class _BytesPattern(fields.String):
+    """A pattern on bytes, whose escapes such as ``\\x00`` are those of regular expressions."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = _compiled(super()._deserialize(value, attr, data, **kwargs)).pattern
+        return re.compile(text.encode("latin-1"), re.DOTALL)
+
+
 class _JsonSchema(fields.Field[Draft202012Validator]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Draft202012Validator:
         try:
@@ -105,6 +131,14 @@ class _Port(fields.Field[Any]):
         if isinstance(value, bool) or not isinstance(value, int | str) or value in {"", 0}:
             raise ValidationError("expected a port's name or number")
         return value
+
+
+class _PortKey(_Port):
+    """As a key, where the YAML reader leaves a number as text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        port = super()._deserialize(value, attr, data, **kwargs)
+        return int(port) if isinstance(port, str) and port.isdigit() else port
 
 
 class _Tuple(fields.List[Any]):
@@ -125,7 +159,9 @@ class _RecognitionSchema(Strict):
     labels = _labels()
     port_signature = _Tuple(_Port())
     not_words = _words()
+    not_beside = _words()
     not_labels = _labels()
+    prefer = _words()
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Recognition:
@@ -137,10 +173,23 @@ def _check_prefix(path: str) -> None:
         raise ValidationError(f"{path!r} is no path prefix: expected '' or /like/this")
 
 
+def _paths() -> fields.Field[Any]:
+    return _Tuple(fields.String(validate=_check_prefix), validate=validate.Length(min=1))
+
+
+def _schemes() -> fields.Field[Any]:
+    return _Tuple(fields.String(validate=validate.OneOf(get_args(Scheme))), validate=validate.Length(min=1))
+
+
 class _EndpointSchema(Strict):
     ports = _Tuple(_Port())
     not_ports = _Tuple(_Port())
-    paths = _Tuple(fields.String(validate=_check_prefix), validate=validate.Length(min=1))
+    paths = _paths()
+    port_paths = fields.Dict(keys=_PortKey(), values=_paths())
+    name_paths = fields.Dict(keys=fields.String(), values=_paths())
+    secure = _Tuple(fields.Dict(keys=fields.String(), values=fields.String()))
+    schemes = _schemes()
+    port_schemes = fields.Dict(keys=_PortKey(), values=_schemes())
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> EndpointRule:
@@ -148,24 +197,36 @@ class _EndpointSchema(Strict):
 
 
 class _ExchangeSchema(Strict):
-    get = fields.String(required=True, validate=validate.Regexp(r"(/[^\s#]*|\$health)$"))
+    get = fields.String(validate=validate.Regexp(r"(/[^\s#]*|\$health|)$"))
+    accept = fields.String(validate=validate.Length(1, 80))
+    at_root = fields.Boolean()
+    send = _Bytes()
+    once = fields.Boolean()
     status = _Tuple(fields.Integer(strict=True, validate=validate.Range(100, 599)))
     headers = fields.Dict(keys=fields.String(), values=_Pattern())
     text = _Pattern()
     json = _JsonSchema()
+    receive = _BytesPattern()
+
+    @validates_schema
+    def _one_of_both(self, data: dict[str, Any], **_: Any) -> None:
+        if ("get" in data) == ("send" in data) or ("send" in data) != ("receive" in data):
+            raise ValidationError("expected either get, or send and receive")
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Exchange:
-        return Exchange(get=data.pop("get"), expect=Expectation(**data))
+        question = {key: data.pop(key) for key in ("get", "accept", "at_root", "send", "once") if key in data}
+        return Exchange(expect=Expectation(**data), **question)
 
 
 class _ToolsetSchema(Strict):
     name = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_/$-]+$"))
-    type = fields.String(validate=validate.OneOf(["http"]))
+    type = fields.String(validate=validate.OneOf(["http", "mcp"]))
     config = fields.Dict(keys=fields.String(), required=True)
     many = fields.String(required=True, validate=_MANY)
     instructions = fields.String()
     check_seconds = fields.Integer(strict=True, validate=validate.Range(1, 120))
+    key = fields.String(validate=validate.OneOf(["name", "id"]))
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> ToolsetRule:
@@ -180,6 +241,7 @@ class _BackendSchema(Strict):
     endpoint = fields.Nested(_EndpointSchema, load_default=EndpointRule())
     proofs = _Tuple(_Tuple(fields.Nested(_ExchangeSchema), validate=validate.Length(min=1)), required=True)
     refusals = _Tuple(fields.Nested(_ExchangeSchema))
-    health = fields.Nested(_ExchangeSchema, required=True)
+    health = fields.Nested(_ExchangeSchema)
     toolsets = _Tuple(fields.Nested(_ToolsetSchema), required=True)
     trusted_only = fields.Boolean()
+    login = fields.Boolean()

@@ -20,7 +20,10 @@ _LOGIN = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, read up to a limit of bytes. Header names are lower case."""
+    """An answer, read up to a limit of bytes. Header names are lower case.
+
+    Of protocols other than HTTP there are the bytes alone, as ``body``, and the status is 0.
+    """
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
@@ -44,6 +47,8 @@ class Answer:
 
 def why_not(expect: Expectation, answer: Answer) -> str:
     """The first thing that ``answer`` lacks of ``expect``; empty when nothing."""
+    if expect.receive is not None:
+        return "" if expect.receive.search(answer.body) else f"{len(answer.body)} bytes of something else"
     if answer.status not in expect.status:
         return f"status {answer.status}, expected {' or '.join(map(str, expect.status))}"
     for name, pattern in expect.headers.items():

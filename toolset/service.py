@@ -14,7 +14,15 @@ from ipaddress import ip_address
 from typing import Any
 
 ANNOTATION_PREFIX = "kubernaut.io/toolset"
-"""Annotations that begin so are addressed to us; no other one is kept."""
+"""Annotations that begin so are addressed to us; besides them only :data:`SERVING_CERTIFICATE` are kept."""
+
+SERVING_CERTIFICATE = frozenset(
+    {
+        "service.beta.openshift.io/serving-cert-secret-name",
+        "service.alpha.openshift.io/serving-cert-secret-name",
+    }
+)
+"""Annotations that give a Service's pods a certificate, so they serve TLS (OpenShift: service CA operator)."""
 
 MAX_PORTS = 100
 """Ports looked at per Service. The API allows as many as fit into an object; no backend needs these."""
@@ -43,7 +51,8 @@ class Service:
     """What is kept of a Service.
 
     ``ports`` holds TCP ports only, at most :data:`MAX_PORTS`; ``dropped_ports`` counts the rest.
-    ``cluster_ip`` is empty for headless Services and for those of type ExternalName.
+    ``cluster_ip`` is empty for headless Services, for those of type ExternalName, and in manifests that
+    no API server has seen; ``headless`` says which ones ask for none.
     """
 
     namespace: str
@@ -56,6 +65,7 @@ class Service:
     selector: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     dropped_ports: int = 0
+    headless: bool = False
 
     @property
     def key(self) -> str:
@@ -87,11 +97,12 @@ class Service:
             annotations={
                 key: value
                 for key, value in _strings(metadata, "metadata", "annotations").items()
-                if key.startswith(ANNOTATION_PREFIX)
+                if key.startswith(ANNOTATION_PREFIX) or key in SERVING_CERTIFICATE
             },
             selector=_strings(spec, "spec", "selector"),
             ports=ports,
             dropped_ports=dropped,
+            headless=kind != "ExternalName" and spec.get("clusterIP") == "None",
         )
 
 

@@ -1,0 +1,257 @@
+"""Which backends a Service's names, labels and ports speak for. Cheap, local, pure.
+
+What names a workload is a compound, as in English: in ``team-a-prometheus-alertmanager`` the last
+product's name is the head and says what it is, words before it say whose, words behind it say which
+part (``-server``), or that it is something beside the product (``-exporter``).
+
+The selector decides which pods answer, so its word counts before the Service's own labels, and
+those before its name: charts put the release's name, which may be any product's, before everything.
+The catalogue is indexed by word, so that a Service pays for its own words and not for the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+
+from toolset import endpoints
+from toolset.backend import Backend, PortRef
+from toolset.service import Service
+from toolset.words import Words, find, is_neutral, split
+from toolset.yaml_source import parse
+
+IDENTITY_LABELS = (
+    "app.kubernetes.io/name",
+    "k8s-app",
+    "name",
+    "app",
+    "application",
+    "app.kubernetes.io/component",
+    "component",
+)
+"""Labels that name a workload, the general before the particular: read together they are one name."""
+
+_COMPONENT_LABELS = frozenset({"app.kubernetes.io/component", "component"})
+
+MARK, NAMED, CALLED, HINTED = 50, 40, 30, 20
+"""The worth of: a mark of the product, a name that is its own, a name that holds it, ports or a bare name."""
+
+
+@dataclass
+class Match:
+    """What speaks for one backend; or, in ``ruled_out``, why the name does not mean it after all."""
+
+    backend: Backend
+    score: int = 0
+    evidence: list[str] = field(default_factory=list)
+    ruled_out: str = ""
+
+    def add(self, score: int, evidence: str) -> None:
+        """One more piece of evidence."""
+        self.score += score
+        self.evidence.append(evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One name of the workload: the words, and which of them name a component."""
+
+    source: str
+    words: Words
+    component: Words = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    text: _Text
+    start: int
+    end: int
+    backends: tuple[Backend, ...]
+
+    @property
+    def tail(self) -> Words:
+        return self.text.words[self.end :]
+
+
+class Index:
+    """A catalogue, by the words, label keys and ports that its backends look for."""
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self._phrases: dict[str, dict[Words, list[Backend]]] = {}
+        self._marks: dict[str, list[tuple[Mapping[str, str], Backend]]] = {}
+        self._signatures: dict[PortRef, list[tuple[tuple[PortRef, ...], Backend]]] = {}
+        self._not_words: dict[str, tuple[Words, ...]] = {}
+        self._not_beside: dict[str, tuple[Words, ...]] = {}
+        foreign: set[int] = set()
+        for backend in backends:
+            rule = backend.recognise
+            for word in rule.words:
+                phrase = split(word)
+                self._phrases.setdefault(phrase[0], {}).setdefault(phrase, []).append(backend)
+            for mark in rule.labels:
+                self._marks.setdefault(next(iter(mark)), []).append((mark, backend))
+            if rule.port_signature:
+                first = rule.port_signature[0]
+                self._signatures.setdefault(first, []).append((rule.port_signature, backend))
+            self._not_words[backend.name] = tuple(map(split, rule.not_words))
+            self._not_beside[backend.name] = tuple(map(split, rule.not_beside))
+            if "http" not in backend.endpoint.schemes:
+                foreign |= {ref for ref in backend.endpoint.ports if isinstance(ref, int)}
+        self.foreign_ports = frozenset(foreign)
+        """Ports of other protocols: HTTP there may alarm somebody, or lock him out."""
+
+    def matches(self, service: Service) -> list[Match]:
+        """What speaks for each backend that anything speaks for, the ruled out included."""
+        texts = list(_texts(service))
+        found: dict[str, Match] = {}
+        self._by_marks(service, found)
+        self._by_names(service, texts, found)
+        if not found:
+            self._by_ports(service, found)
+        for match in found.values():
+            match.ruled_out = match.ruled_out or self._why_not(service, texts, match.backend)
+        return list(found.values())
+
+    def _by_marks(self, service: Service, found: dict[str, Match]) -> None:
+        for labels in (service.selector, service.labels):
+            for key in labels:
+                for mark, backend in self._marks.get(key, ()):
+                    if backend.name not in found and _has(labels, mark):
+                        text = ", ".join(f"{name}={value}" for name, value in mark.items())
+                        _match(found, backend).add(MARK, f"label {text}")
+
+    def _by_names(self, service: Service, texts: Sequence[_Text], found: dict[str, Match]) -> None:
+        """The first text that says anything of the workload decides; the Service's name comes last."""
+        named = [text for text in texts if text.source != "name"]
+        head = self._head(named[0]) if named else None
+        if head is None and len(named) > 1:
+            head = self._labelled(service, named[1])
+        if head is not None:
+            for backend in head.backends:
+                self._named(service, head, backend, found)
+            return
+        head = self._head(texts[-1])
+        if head is None:
+            return
+        for backend in head.backends:
+            if not named:
+                self._named(service, head, backend, found)
+            elif backend.name not in found and all(map(is_neutral, head.tail)):
+                port = endpoints.expected(service.ports, backend.endpoint)
+                if port is not None and head.start == 0:
+                    text = f"name {service.name}, port {endpoints.describe(port)}"
+                    _match(found, backend).add(HINTED, text)
+
+    def _labelled(self, service: Service, text: _Text) -> _Head | None:
+        """What the labels say where the selector names nothing known, such as the installation alone.
+
+        Labels may also tell whose a Service is that selects something else; so they must name the
+        product plainly, and a port must be its.
+        """
+        head = self._head(text)
+        if head is None or not all(map(is_neutral, head.tail)):
+            return None
+        telling = any(endpoints.expected(service.ports, backend.endpoint) for backend in head.backends)
+        return head if telling else None
+
+    def _named(self, service: Service, head: _Head, backend: Backend, found: dict[str, Match]) -> None:
+        tail = [word for word in head.tail if word not in head.text.words[head.start : head.end]]
+        known = frozenset(split("-".join(backend.recognise.prefer)))
+        whole = all(is_neutral(word) or word in known for word in tail)
+        said = f"{head.text.source} {'-'.join(head.text.words)}"
+        if whole:
+            _match(found, backend).add(NAMED if head.start == 0 else CALLED, said)
+        elif backend.name in found or endpoints.expected(service.ports, backend.endpoint):
+            _match(found, backend).add(CALLED, said)
+        else:
+            reason = f"{said} goes on with {tail[-1]}, and no port is its"
+            _match(found, backend).ruled_out = reason
+
+    def _by_ports(self, service: Service, found: dict[str, Match]) -> None:
+        for port in service.ports:
+            for first in (port.number, port.name, port.app_protocol):
+                for signature, backend in self._signatures.get(first, ()):
+                    if all(any(endpoints.matches(other, ref) for other in service.ports) for ref in signature):
+                        _match(found, backend).add(HINTED, "ports " + ", ".join(map(str, signature)))
+                        return
+
+    def _head(self, text: _Text) -> _Head | None:
+        """The last product's name in ``text``, and of those that end there the longest."""
+        best: _Head | None = None
+        words = text.words
+        for start, word in enumerate(words):
+            for phrase, backends in self._phrases.get(word, {}).items():
+                end = start + len(phrase)
+                if words[start:end] == phrase and (best is None or end > best.end):
+                    best = _Head(text, start, end, tuple(backends))
+        return best
+
+    def _why_not(self, service: Service, texts: Sequence[_Text], backend: Backend) -> str:
+        for mark in backend.recognise.not_labels:
+            if _has(service.labels, mark) or _has(service.selector, mark):
+                return "label " + ", ".join(f"{key}={value}" for key, value in mark.items())
+        own, common = self._not_words[backend.name], _common_words()
+        for text in texts:
+            for phrase in self._not_beside[backend.name]:
+                if find(text.words, phrase) >= 0:
+                    return f"{text.source} {'-'.join(text.words)} holds {'-'.join(phrase)}"
+            behind = self._behind(text, backend, len(texts) > 1)
+            for words in (behind, text.component):
+                for phrase in own:
+                    if find(words, phrase) >= 0:
+                        return f"{text.source} {'-'.join(text.words)} holds {'-'.join(phrase)}"
+                for phrase, why in common.items():
+                    if find(words, phrase) >= 0:
+                        return f"{text.source} {'-'.join(text.words)} holds {'-'.join(phrase)}: {why}"
+        return ""
+
+    def _behind(self, text: _Text, backend: Backend, named: bool) -> Words:
+        """The words that could say that it is something else: those behind the first mention.
+
+        Of a Service's name beside labels, and of a text that does not mention the product, the last
+        words, which is where charts put the part: operators call a Service by the product and then by
+        whatever its owner called the installation.
+        """
+        if text.source == "name" and named:
+            return text.words[1:][-2:]
+        starts = [
+            start + len(phrase)
+            for word in dict.fromkeys(text.words)
+            for phrase, backends in self._phrases.get(word, {}).items()
+            if backend in backends and (start := find(text.words, phrase)) >= 0
+        ]
+        return text.words[min(starts) :] if starts else text.words[1:][-2:]
+
+
+def _match(found: dict[str, Match], backend: Backend) -> Match:
+    return found.setdefault(backend.name, Match(backend))
+
+
+def _texts(service: Service) -> Iterator[_Text]:
+    for source, labels in (("selector", service.selector), ("labels", service.labels)):
+        names: list[str] = []
+        component: Words = ()
+        for key in IDENTITY_LABELS:
+            value = labels.get(key)
+            if value:
+                words = split(value)
+                names += words
+                if key in _COMPONENT_LABELS:
+                    component = words
+        if names:
+            yield _Text(source, tuple(names), component)
+    yield _Text("name", split(service.name))
+
+
+def _has(labels: Mapping[str, str], mark: Mapping[str, str]) -> bool:
+    return all(key in labels and fnmatchcase(labels[key], value) for key, value in mark.items())
+
+
+@cache
+def _common_words() -> Mapping[Words, str]:
+    text = files("toolset").joinpath("ruled_out.yaml").read_text("utf-8")
+    words: dict[str, str] = parse(text).data
+    return {split(word): why for word, why in words.items()}
