@@ -2,8 +2,9 @@
 
 A probe connects to the Service's ClusterIP and names the Service's DNS name in Host and SNI: no DNS
 is asked, so nothing can be rebound, and it takes exactly the path of HolmesGPT's own requests. It
-sends GET only, follows no redirect and carries no credential. An address that has not proven what it
-is gets no query: ClickHouse runs ``?query=`` on any path.
+sends GET only (or, in other protocols, what :mod:`sidecar.wire` is given), follows no redirect and carries
+no credential. An address that has not proven what it is gets no query: ClickHouse runs ``?query=`` on
+any path.
 """
 
 from __future__ import annotations
@@ -13,27 +14,23 @@ import itertools
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import ip_address
 from string import Template
 from typing import Protocol
 
 import aiohttp
-from yarl import URL
 
+from sidecar.line import Failure, Line
 from toolset import __version__
 from toolset.backend import Exchange
-from toolset.classify import Candidate, Endpoint, Scheme
+from toolset.classify import Candidate, Endpoint
 from toolset.proof import Answer, leaked_prefix, why_not
-
-MAX_BODY = 64 * 1024
-"""Bytes read of an answer. No proof of the catalogue needs more."""
 
 CANDIDATE_TIMEOUTS = 3
 """A Service's probes may take this many times the timeout of one, all of its ports and schemes included."""
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HTTP = frozenset({"http", "https"})
 _HEADERS = {
     "Accept": "application/json, text/plain;q=0.9, */*;q=0.1",
     "Accept-Encoding": "identity",
@@ -93,8 +90,13 @@ class NoProber:
     def ask(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict each, nothing sent."""
         return [
-            Verdict(q.candidates[0], q.candidates[0].endpoints[0], Outcome.NOT_ASKED, evidence=("not asked",))
-            for q in questions
+            Verdict(
+                (first := question.candidates[0]),
+                first.endpoints[0],
+                Outcome.NEEDS_CREDENTIALS if first.backend.login else Outcome.NOT_ASKED,
+                evidence=("not asked",),
+            )
+            for question in questions
         ]
 
 
@@ -142,12 +144,12 @@ class NetworkProber:
             return await asyncio.gather(*map(one, questions))
 
     async def _judge(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
-        line = _Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls)
+        line = Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls)
         best: Verdict | None = None
         try:
             async with asyncio.timeout(self._timeout * CANDIDATE_TIMEOUTS):
                 if question.proven is not None:
-                    return await _check(line, question.proven)
+                    return await _again(line, question.proven)
                 for candidate in question.candidates:
                     verdict = await _prove(line, candidate)
                     if verdict.outcome in {Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS}:
@@ -169,78 +171,7 @@ class NetworkProber:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """No answer: why, and whether another try at the same port is pointless."""
-
-    reason: str
-
-
-@dataclass
-class _Line:
-    """The connection to one Service: remembers answers, ports that fail, and certificates."""
-
-    session: aiohttp.ClientSession
-    candidate: Candidate
-    domain: str
-    timeout: float
-    tls: ssl.SSLContext
-    answers: dict[tuple[Scheme, int, str], Answer] = field(default_factory=dict)
-    dead: dict[tuple[Scheme, int], _Failure] = field(default_factory=dict)
-    unverified: set[int] = field(default_factory=set)
-
-    async def get(self, scheme: Scheme, port: int, path: str) -> Answer | _Failure:
-        if (scheme, port) in self.dead:
-            return self.dead[scheme, port]
-        if (scheme, port, path) not in self.answers:
-            try:
-                answer = await self._get(scheme, port, path)
-            except TimeoutError:
-                # Whatever a port that accepts and never answers speaks, it is not asked again.
-                failure = _Failure(f"no answer within {self.timeout:g} s")
-                self.dead |= {("http", port): failure, ("https", port): failure}
-                return failure
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                self.dead[scheme, port] = _Failure(_reason(error))
-                return self.dead[scheme, port]
-            self.answers[scheme, port, path] = answer
-        return self.answers[scheme, port, path]
-
-    async def _get(self, scheme: Scheme, port: int, path: str) -> Answer:
-        if scheme == "https" and port not in self.unverified:
-            try:
-                return await self._send(scheme, port, path, self.tls)
-            except aiohttp.ClientConnectorCertificateError:
-                self.unverified.add(port)
-        return await self._send(scheme, port, path, False)
-
-    async def _send(self, scheme: Scheme, port: int, path: str, tls: ssl.SSLContext | bool) -> Answer:
-        service = self.candidate.service
-        name = service.host(self.domain)
-        ip = ip_address(service.cluster_ip)
-        address = f"[{ip}]" if ip.version == 6 else str(ip)  # noqa: PLR2004 - IPv6
-        async with self.session.get(
-            URL(f"{scheme}://{address}:{port}{path}", encoded=True),
-            headers={"Host": name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"},
-            server_hostname=name if scheme == "https" else None,
-            ssl=tls,
-            allow_redirects=False,
-            # Over the whole exchange: a server that drips a byte a second defeats a timeout per read.
-            timeout=aiohttp.ClientTimeout(total=self.timeout),
-        ) as response:
-            body, truncated = await _read(response.content)
-            headers = tuple((key.lower(), value) for key, value in response.headers.items())
-            return Answer(response.status, headers, body, truncated)
-
-
-async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-    try:
-        return (await content.readexactly(MAX_BODY + 1))[:MAX_BODY], True
-    except asyncio.IncompleteReadError as end:
-        return end.partial, False
-
-
-async def _prove(line: _Line, candidate: Candidate) -> Verdict:
+async def _prove(line: Line, candidate: Candidate) -> Verdict:
     """Tries the candidate's endpoints in order, and the prefix that the server itself discloses."""
     best: Verdict | None = None
     endpoints = list(candidate.endpoints)
@@ -254,13 +185,18 @@ async def _prove(line: _Line, candidate: Candidate) -> Verdict:
         if verdict.outcome in {Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS}:
             return verdict
         best = _better(best, verdict)
-        if verdict.outcome is Outcome.MISMATCH and not endpoint.path and not candidate.wishes.address.path:
+        if (
+            verdict.outcome is Outcome.MISMATCH
+            and endpoint.scheme in _HTTP
+            and not endpoint.path
+            and not candidate.wishes.address.path
+        ):
             endpoints[:0] = await _disclosed(line, endpoint)
     assert best is not None  # noqa: S101 - classify gives every candidate an endpoint
     return best
 
 
-async def _disclosed(line: _Line, endpoint: Endpoint) -> list[Endpoint]:
+async def _disclosed(line: Line, endpoint: Endpoint) -> list[Endpoint]:
     answer = await line.get(endpoint.scheme, endpoint.port, "/")
     prefix = leaked_prefix(answer) if isinstance(answer, Answer) else ""
     return [Endpoint(endpoint.scheme, endpoint.port, path) for path in _parents(prefix)]
@@ -273,49 +209,71 @@ def _parents(prefix: str) -> Iterator[str]:
         prefix = prefix.rpartition("/")[0]
 
 
-async def _prove_endpoint(line: _Line, candidate: Candidate, endpoint: Endpoint) -> Verdict:
+async def _prove_endpoint(line: Line, candidate: Candidate, endpoint: Endpoint) -> Verdict:
     backend = candidate.backend
     refused = ""
     reason = ""
     for proof in backend.proofs:
+        if not _speaks(endpoint, proof[0]):
+            continue
         held: list[str] = []
         for exchange in proof:
             answer = await _ask(line, candidate, endpoint, exchange)
-            if isinstance(answer, _Failure):
+            if isinstance(answer, Failure):
                 return _verdict(line, candidate, endpoint, Outcome.UNREACHABLE, answer.reason)
             lacking = why_not(exchange.expect, answer)
             if lacking:
-                reason = reason or f"GET {_target(candidate, endpoint, exchange)}: {lacking}"
+                reason = reason or f"{_asked(candidate, endpoint, exchange)}: {lacking}"
                 if answer.asks_for_login:
-                    refused = (
-                        refused or f"GET {_target(candidate, endpoint, exchange)}: status {answer.status}"
-                    )
+                    refused = refused or f"{_asked(candidate, endpoint, exchange)}: status {answer.status}"
                 break
-            held.append(f"GET {_target(candidate, endpoint, exchange)} answered as {backend.title} does")
+            held.append(f"{_asked(candidate, endpoint, exchange)} answered as {backend.title} does")
         else:
             return await _check(line, Verdict(candidate, endpoint, Outcome.VERIFIED, proof=tuple(held)))
-    if refused:
-        return await _refusal(line, candidate, endpoint, refused)
+    if refused or endpoint.scheme not in _HTTP:
+        verdict = await _refusal(line, candidate, endpoint, refused)
+        if verdict is not None:
+            return verdict
     return _verdict(line, candidate, endpoint, Outcome.MISMATCH, reason)
 
 
-async def _refusal(line: _Line, candidate: Candidate, endpoint: Endpoint, refused: str) -> Verdict:
-    """Somebody asks for a login: does the product show itself by the way it does so?"""
-    known = False
+async def _refusal(line: Line, candidate: Candidate, endpoint: Endpoint, refused: str) -> Verdict | None:
+    """Somebody asks for a login: does the product show itself by the way it does so?
+
+    In HTTP the status alone says that a login is asked for; elsewhere only the product's own words do.
+    """
+    said, mark = refused, "the product cannot be told from that"
     for exchange in candidate.backend.refusals:
+        if not _speaks(endpoint, exchange):
+            continue
         answer = await _ask(line, candidate, endpoint, exchange)
-        known = known or (isinstance(answer, Answer) and not why_not(exchange.expect, answer))
-    mark = f"as {candidate.backend.title} does" if known else "the product cannot be told from that"
-    return _verdict(line, candidate, endpoint, Outcome.NEEDS_CREDENTIALS, f"{refused}, {mark}")
+        if isinstance(answer, Answer) and not why_not(exchange.expect, answer):
+            said = said or f"{_asked(candidate, endpoint, exchange)}: a login is asked for"
+            mark = f"as {candidate.backend.title} does"
+    return _verdict(line, candidate, endpoint, Outcome.NEEDS_CREDENTIALS, f"{said}, {mark}") if said else None
 
 
-async def _check(line: _Line, proven: Verdict) -> Verdict:
-    """Asks the health of what has proven what it is, as HolmesGPT will."""
+async def _again(line: Line, proven: Verdict) -> Verdict:
+    """Asks what is proven how it is; or, where there is no such question, for the proof once more."""
+    health = proven.candidate.backend.health
+    if health is None or not _speaks(proven.endpoint, health):
+        return await _prove_endpoint(line, proven.candidate, proven.endpoint)
+    return await _check(line, proven)
+
+
+async def _check(line: Line, proven: Verdict) -> Verdict:
+    """Asks the health of what has proven what it is, as HolmesGPT will.
+
+    Without such a request the proof is all that can be known.
+    """
     candidate, endpoint = proven.candidate, proven.endpoint
     exchange = candidate.backend.health
+    if exchange is None or not _speaks(endpoint, exchange):
+        outcome = Outcome.NEEDS_CREDENTIALS if candidate.backend.login else Outcome.VERIFIED
+        return replace(_verdict(line, candidate, endpoint, outcome, *proven.proof), proof=proven.proof)
     answer = await _ask(line, candidate, endpoint, exchange)
-    asked = f"GET {_target(candidate, endpoint, exchange)}"
-    if isinstance(answer, _Failure):
+    asked = _asked(candidate, endpoint, exchange)
+    if isinstance(answer, Failure):
         outcome, said = Outcome.NOT_SERVING, answer.reason
     elif answer.asks_for_login:
         outcome, said = Outcome.NEEDS_CREDENTIALS, f"status {answer.status}"
@@ -326,19 +284,30 @@ async def _check(line: _Line, proven: Verdict) -> Verdict:
     return replace(verdict, proof=proven.proof)
 
 
-async def _ask(
-    line: _Line, candidate: Candidate, endpoint: Endpoint, exchange: Exchange
-) -> Answer | _Failure:
-    return await line.get(endpoint.scheme, endpoint.port, _target(candidate, endpoint, exchange))
+async def _ask(line: Line, candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
+    if exchange.send is not None:
+        return await line.converse(endpoint, exchange)
+    target = _target(candidate, endpoint, exchange)
+    return await line.get(endpoint.scheme, endpoint.port, target, exchange.accept)
+
+
+def _speaks(endpoint: Endpoint, exchange: Exchange) -> bool:
+    return (exchange.send is None) == (endpoint.scheme in _HTTP)
 
 
 def _target(candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> str:
-    path = Template(exchange.get).substitute(health=candidate.wishes.health_path or "/")
-    return endpoint.path + path
+    path = Template(exchange.get or "").substitute(health=candidate.wishes.health_path or "/")
+    return path if exchange.at_root else endpoint.path + path or "/"
+
+
+def _asked(candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> str:
+    if exchange.send is not None:
+        return f"{endpoint.scheme} {len(exchange.send)} bytes to port {endpoint.port}"
+    return f"GET {_target(candidate, endpoint, exchange)}"
 
 
 def _verdict(
-    line: _Line, candidate: Candidate, endpoint: Endpoint, outcome: Outcome, *evidence: str
+    line: Line, candidate: Candidate, endpoint: Endpoint, outcome: Outcome, *evidence: str
 ) -> Verdict:
     trusted = endpoint.scheme == "http" or endpoint.port not in line.unverified
     if not trusted:
@@ -354,11 +323,3 @@ def _better(one: Verdict | None, other: Verdict) -> Verdict:
     if one is None or _WORTH.index(other.outcome) > _WORTH.index(one.outcome):
         return other
     return one
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or error.os_error}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "it closed the connection without an answer"
-    return f"no HTTP answer: {type(error).__name__}"

@@ -83,9 +83,10 @@ class Expectation:
 class Exchange:
     """A question, and the answer expected to it.
 
-    Either a GET request below the candidate's path prefix, with ``accept`` as its Accept header where
-    that matters, or with ``at_root`` at the server's root; or ``send``, bytes of another protocol (none at all where the server speaks first).
-    ``once``: a server that counts such visits against its callers is asked a single time, ever.
+    Either a GET request below the candidate's path prefix (``at_root``: at the server's root), with
+    ``accept`` as its Accept header where that matters; or ``send``, bytes of another protocol (none at
+    all where the server speaks first). ``once``: a server that counts such visits against its callers is
+    asked a single time, ever.
     """
 
     expect: Expectation

@@ -110,7 +110,7 @@ class _Bytes(fields.String):
 
 
 class _BytesPattern(fields.String):
-    """A pattern on bytes, whose escapes such as ``\\x00`` are those of regular expressions."""
+    """A pattern on bytes, whose escapes are those of regular expressions."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = _compiled(super()._deserialize(value, attr, data, **kwargs)).pattern

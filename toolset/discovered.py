@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from toolset.backend import Backend
+from toolset.backend import Backend, ToolsetRule
 from toolset.classify import Candidate, Endpoint
 from toolset.service import Service
 
@@ -51,6 +51,12 @@ class Discovered:
     def backend(self) -> Backend:
         """The catalogue's entry that it proved to be."""
         return self.candidate.backend
+
+    @property
+    def toolsets(self) -> tuple[ToolsetRule, ...]:
+        """The toolsets that it becomes: those over HTTP only where its endpoint speaks it."""
+        http = self.endpoint.scheme in {"http", "https"}
+        return tuple(rule for rule in self.backend.toolsets if http or rule.type != "http")
 
     @property
     def type(self) -> str:

@@ -40,7 +40,7 @@ def matches(port: Port, ref: PortRef) -> bool:
     """Whether ``ref`` means ``port``: its number, its name, or what it declares to speak."""
     if isinstance(ref, int):
         return port.number == ref
-    return port.name == ref or port.app_protocol == ref or ("*" in ref and fnmatchcase(port.name, ref))
+    return ref in {port.name, port.app_protocol} or ("*" in ref and fnmatchcase(port.name, ref))
 
 
 def describe(port: Port) -> str:

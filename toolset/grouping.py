@@ -61,7 +61,9 @@ def group(candidates: Iterable[tuple[Candidate, ...]]) -> list[Group]:
         known = groups.setdefault((first.service.namespace, first.type), [])
         fitting = [found for found in known if _together(found.chosen[0], first)]
         if fitting:
-            max(fitting, key=lambda found: _likeness(found.chosen[0].service, first.service)).others.append(these)
+            max(fitting, key=lambda found: _likeness(found.chosen[0].service, first.service)).others.append(
+                these
+            )
         else:
             known.append(Group(these))
     return [found for known in groups.values() for found in known]
@@ -94,7 +96,12 @@ def _preference(service: Service, prefer: tuple[str, ...]) -> int:
     Later words of a name are its part: ``query-frontend`` is no ``query``. Without a part it stands last.
     """
     texts = [split(service.name)]
-    texts += [split(labels[key]) for labels in (service.selector, service.labels) for key in ROLE_KEYS if key in labels]
+    texts += [
+        split(labels[key])
+        for labels in (service.selector, service.labels)
+        for key in ROLE_KEYS
+        if key in labels
+    ]
     for text in texts:
         for place, part in enumerate(prefer):
             phrase = split(part)
@@ -117,8 +124,13 @@ def _together(chosen: Candidate, other: Candidate) -> bool:
 
 def _own_keys(one: Mapping[str, str], two: Mapping[str, str]) -> Iterable[str]:
     """Labels by which operators say to which installation something belongs."""
-    return [key for key in one.keys() & two.keys() if "/" in key and not key.startswith("app.kubernetes.io/")
-            and key.rpartition("/")[2] in {"cluster", "cluster-name", "name", "instance", "chi"}]
+    return [
+        key
+        for key in one.keys() & two.keys()
+        if "/" in key
+        and not key.startswith("app.kubernetes.io/")
+        and key.rpartition("/")[2] in {"cluster", "cluster-name", "name", "instance", "chi"}
+    ]
 
 
 def _facts(service: Service) -> dict[str, str]:

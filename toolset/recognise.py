@@ -76,6 +76,25 @@ class _Head:
         return self.text.words[self.end :]
 
 
+class _Phrases:
+    """Words, single or several in a row, to be found in a name; each with what it means."""
+
+    def __init__(self, meanings: Mapping[str, str]) -> None:
+        self._by_first: dict[str, list[tuple[Words, str]]] = {}
+        for phrase, meaning in meanings.items():
+            words = split(phrase)
+            said = f"{phrase}: {meaning}" if meaning else phrase
+            self._by_first.setdefault(words[0], []).append((words, said))
+
+    def first_in(self, words: Words) -> str:
+        """The first one that ``words`` hold, with its meaning; empty when none."""
+        for start, word in enumerate(words):
+            for phrase, said in self._by_first.get(word, ()):
+                if words[start : start + len(phrase)] == phrase:
+                    return said
+        return ""
+
+
 class Index:
     """A catalogue, by the words, label keys and ports that its backends look for."""
 
@@ -83,8 +102,8 @@ class Index:
         self._phrases: dict[str, dict[Words, list[Backend]]] = {}
         self._marks: dict[str, list[tuple[Mapping[str, str], Backend]]] = {}
         self._signatures: dict[PortRef, list[tuple[tuple[PortRef, ...], Backend]]] = {}
-        self._not_words: dict[str, tuple[Words, ...]] = {}
-        self._not_beside: dict[str, tuple[Words, ...]] = {}
+        self._excluding: dict[str, _Phrases] = {}
+        self._beside: dict[str, _Phrases] = {}
         foreign: set[int] = set()
         for backend in backends:
             rule = backend.recognise
@@ -96,8 +115,9 @@ class Index:
             if rule.port_signature:
                 first = rule.port_signature[0]
                 self._signatures.setdefault(first, []).append((rule.port_signature, backend))
-            self._not_words[backend.name] = tuple(map(split, rule.not_words))
-            self._not_beside[backend.name] = tuple(map(split, rule.not_beside))
+            own = dict.fromkeys(rule.not_words, "")
+            self._excluding[backend.name] = _Phrases({**_common_words(), **own})
+            self._beside[backend.name] = _Phrases(dict.fromkeys(rule.not_beside, ""))
             if "http" not in backend.endpoint.schemes:
                 foreign |= {ref for ref in backend.endpoint.ports if isinstance(ref, int)}
         self.foreign_ports = frozenset(foreign)
@@ -174,7 +194,9 @@ class Index:
         for port in service.ports:
             for first in (port.number, port.name, port.app_protocol):
                 for signature, backend in self._signatures.get(first, ()):
-                    if all(any(endpoints.matches(other, ref) for other in service.ports) for ref in signature):
+                    if all(
+                        any(endpoints.matches(other, ref) for other in service.ports) for ref in signature
+                    ):
                         _match(found, backend).add(HINTED, "ports " + ", ".join(map(str, signature)))
                         return
 
@@ -193,19 +215,15 @@ class Index:
         for mark in backend.recognise.not_labels:
             if _has(service.labels, mark) or _has(service.selector, mark):
                 return "label " + ", ".join(f"{key}={value}" for key, value in mark.items())
-        own, common = self._not_words[backend.name], _common_words()
+        excluding, beside = self._excluding[backend.name], self._beside[backend.name]
         for text in texts:
-            for phrase in self._not_beside[backend.name]:
-                if find(text.words, phrase) >= 0:
-                    return f"{text.source} {'-'.join(text.words)} holds {'-'.join(phrase)}"
-            behind = self._behind(text, backend, len(texts) > 1)
-            for words in (behind, text.component):
-                for phrase in own:
-                    if find(words, phrase) >= 0:
-                        return f"{text.source} {'-'.join(text.words)} holds {'-'.join(phrase)}"
-                for phrase, why in common.items():
-                    if find(words, phrase) >= 0:
-                        return f"{text.source} {'-'.join(text.words)} holds {'-'.join(phrase)}: {why}"
+            held = (
+                beside.first_in(text.words)
+                or excluding.first_in(self._behind(text, backend, len(texts) > 1))
+                or excluding.first_in(text.component)
+            )
+            if held:
+                return f"{text.source} {'-'.join(text.words)} holds {held}"
         return ""
 
     def _behind(self, text: _Text, backend: Backend, named: bool) -> Words:
@@ -251,7 +269,7 @@ def _has(labels: Mapping[str, str], mark: Mapping[str, str]) -> bool:
 
 
 @cache
-def _common_words() -> Mapping[Words, str]:
+def _common_words() -> Mapping[str, str]:
     text = files("toolset").joinpath("ruled_out.yaml").read_text("utf-8")
     words: dict[str, str] = parse(text).data
-    return {split(word): why for word, why in words.items()}
+    return words

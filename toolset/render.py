@@ -51,7 +51,7 @@ def toolset_document(discovered: Iterable[Discovered], settings: Settings) -> Do
     usable.sort(key=lambda d: (d.service.namespace not in settings.trusted_namespaces, d.service.key))
     groups: dict[str, list[tuple[Discovered, ToolsetRule]]] = {}
     for found in usable:
-        for rule in found.backend.toolsets:
+        for rule in found.toolsets:
             name = Template(rule.name).substitute(type=found.type, id=identifier(found))
             groups.setdefault(_short(name, found), []).append((found, rule))
     toolsets: Document = {}
@@ -124,7 +124,7 @@ def toolset_names(found: Discovered, settings: Settings) -> list[str]:
         return []
     return [
         _short(Template(rule.name).substitute(type=found.type, id=identifier(found)), found)
-        for rule in found.backend.toolsets
+        for rule in found.toolsets
     ]
 
 
@@ -182,7 +182,7 @@ def _entry(members: Sequence[tuple[Discovered, ToolsetRule]], settings: Settings
         return entry
     names = _instance_names(kept)
     entry["config"] = {
-        rule.many: [{"name": name, **config} for name, config in zip(names, configs, strict=True)]
+        rule.many: [{rule.key: name, **config} for name, config in zip(names, configs, strict=True)]
     }
     return entry
 
@@ -227,6 +227,7 @@ def _values(found: Discovered, settings: Settings) -> dict[str, Any]:
         "url": endpoint.url(host),
         "origin": f"{endpoint.scheme}://{host}:{endpoint.port}",
         "path": endpoint.path,
+        "address": f"{host}:{endpoint.port}",
         "verify_ssl": found.verify_ssl,
         "health": found.candidate.wishes.health_path,
         "type": found.type,

@@ -22,7 +22,7 @@ SERVING_CERTIFICATE = frozenset(
         "service.alpha.openshift.io/serving-cert-secret-name",
     }
 )
-"""Annotations that give a Service's pods a certificate, so they serve TLS (OpenShift: service CA operator)."""
+"""Annotations that give a Service's pods a certificate, so they serve TLS (OpenShift service CA)."""
 
 MAX_PORTS = 100
 """Ports looked at per Service. The API allows as many as fit into an object; no backend needs these."""

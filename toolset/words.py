@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+from toolset.yaml_source import parse
 
 Words = tuple[str, ...]
 
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
-NEUTRAL = frozenset(
-    """
-    server service svc headless hl operated internal external public private local nodeport lb loadbalancer
-    single standalone binary cluster clusters distributed simple scalable ha stack db database node nodes
-    master primary main leader rw ro replica replicas secondary slave repl read reader follower bootstrap broker
-    brokers seed seeds client clients coordinating coordinator data ingest hot warm cold api http https rest web
-    frontend front query querier queryfrontend gateway nginx discovery pool nodeset es all in one allinone
-    system prod production dev development staging stage test default v1 v2 v3 k8s kube kubernetes monitoring
-    logging logs tracing traces metrics observability o11y community enterprise oss ce ee chart only
-    """.split()
-)
-"""Words behind a product's name that say which part, or whose, it is, and not that it is something else."""
+NEUTRAL: frozenset[str] = frozenset(parse(files("toolset").joinpath("parts.yaml").read_text("utf-8")).data)
+"""Words behind a product's name that leave it the product: they say which part of it, or whose."""
 
 
 def split(text: str) -> Words:

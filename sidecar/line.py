@@ -1,0 +1,150 @@
+"""The connection to one Service while it is asked: what it answered, what fails, whose certificate is whose.
+
+One question is never put twice to the same Service in one look at it, whatever asks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import aiohttp
+from yarl import URL
+
+from sidecar import wire
+from toolset.backend import Exchange, Scheme
+from toolset.classify import Candidate, Endpoint
+from toolset.proof import Answer
+
+MAX_BODY = 64 * 1024
+"""Bytes read of an answer. No proof of the catalogue needs more."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Whose certificate nobody vouches for is told so in the verdict; what it says is still worth hearing.
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No answer: why, and whether another try at the same port is pointless."""
+
+    reason: str
+
+
+@dataclass
+class Line:
+    """The connection to one Service: remembers answers, ports that fail, and certificates."""
+
+    session: aiohttp.ClientSession
+    candidate: Candidate
+    domain: str
+    timeout: float
+    tls: ssl.SSLContext
+    answers: dict[tuple[Scheme, int, str], Answer] = field(default_factory=dict)
+    said: dict[tuple[Scheme, int, bytes], Answer] = field(default_factory=dict)
+    dead: dict[tuple[Scheme, int], Failure] = field(default_factory=dict)
+    unverified: set[int] = field(default_factory=set)
+
+    async def get(self, scheme: Scheme, port: int, path: str, accept: str = "") -> Answer | Failure:
+        """The answer to a GET request."""
+        if (scheme, port) in self.dead:
+            return self.dead[scheme, port]
+        if (scheme, port, path + accept) not in self.answers:
+            try:
+                answer = await self._get(scheme, port, path, accept)
+            except TimeoutError:
+                # Whatever a port that accepts and never answers speaks, it is not asked again.
+                failure = Failure(f"no answer within {self.timeout:g} s")
+                self.dead |= {("http", port): failure, ("https", port): failure}
+                return failure
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                self.dead[scheme, port] = Failure(_reason(error))
+                return self.dead[scheme, port]
+            self.answers[scheme, port, path + accept] = answer
+        return self.answers[scheme, port, path + accept]
+
+    async def converse(self, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
+        """An exchange of another protocol than HTTP; the same one is not repeated."""
+        scheme, port, send = endpoint.scheme, endpoint.port, exchange.send or b""
+        if (scheme, port) in self.dead:
+            return self.dead[scheme, port]
+        service = self.candidate.service
+        remembered = wire.MEMORY.answers.get((service.uid or service.key, port)) if exchange.once else None
+        if remembered is not None:
+            return Answer(0, body=remembered)
+        if (scheme, port, send) not in self.said:
+            try:
+                body = await self._converse(scheme, port, exchange)
+            except (OSError, TimeoutError) as error:
+                self.dead[scheme, port] = Failure(
+                    f"cannot connect: {error or f'no answer within {self.timeout:g} s'}"
+                )
+                return self.dead[scheme, port]
+            self.said[scheme, port, send] = Answer(0, body=body)
+            if exchange.once:
+                wire.MEMORY.keep(service.uid or service.key, port, body)
+        return self.said[scheme, port, send]
+
+    async def _converse(self, scheme: Scheme, port: int, exchange: Exchange) -> bytes:
+        service = self.candidate.service
+        name, expect = service.host(self.domain), exchange.expect.receive
+        assert expect is not None  # noqa: S101 - the catalogue's schema asks for it
+        contexts = [self.tls, _UNVERIFIED] if scheme == "tls" else [None]
+        for context in contexts:
+            address = wire.Address(service.cluster_ip, port, name, context)
+            try:
+                return await wire.converse(
+                    address, exchange.send or b"", expect, timeout=self.timeout, limit=MAX_BODY
+                )
+            except ssl.SSLCertVerificationError:
+                self.unverified.add(port)
+        raise OSError("its certificate is not for it")
+
+    async def _get(self, scheme: Scheme, port: int, path: str, accept: str) -> Answer:
+        if scheme == "https" and port not in self.unverified:
+            try:
+                return await self._send(scheme, port, path, accept, self.tls)
+            except aiohttp.ClientConnectorCertificateError:
+                self.unverified.add(port)
+        return await self._send(scheme, port, path, accept, False)
+
+    async def _send(
+        self, scheme: Scheme, port: int, path: str, accept: str, tls: ssl.SSLContext | bool
+    ) -> Answer:
+        service = self.candidate.service
+        name = service.host(self.domain)
+        ip = ip_address(service.cluster_ip)
+        address = f"[{ip}]" if ip.version == 6 else str(ip)  # noqa: PLR2004 - IPv6
+        host = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
+        async with self.session.get(
+            URL(f"{scheme}://{address}:{port}{path}", encoded=True),
+            headers={"Host": host, **({"Accept": accept} if accept else {})},
+            server_hostname=name if scheme == "https" else None,
+            ssl=tls,
+            allow_redirects=False,
+            # Over the whole exchange: a server that drips a byte a second defeats a timeout per read.
+            timeout=aiohttp.ClientTimeout(total=self.timeout),
+        ) as response:
+            body, truncated = await _read(response.content)
+            headers = tuple((key.lower(), value) for key, value in response.headers.items())
+            return Answer(response.status, headers, body, truncated)
+
+
+async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+    try:
+        return (await content.readexactly(MAX_BODY + 1))[:MAX_BODY], True
+    except asyncio.IncompleteReadError as end:
+        return end.partial, False
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer"
+    return f"no HTTP answer: {type(error).__name__}"
