@@ -7,17 +7,20 @@ good for ``cache_ttl``, and what fails stays as unhealthy for ``unhealthy_retent
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sidecar.config import Config
 from sidecar.prove import Outcome, Prober, Question, Verdict
 from toolset.catalogue import Catalogue
 from toolset.classify import Candidate, classify
 from toolset.discovered import Discovered, Discovery, Skipped, Status
+from toolset.grouping import group, instead
 from toolset.service import Service
 
 log = logging.getLogger(__name__)
+
+_Result = Discovered | Skipped
 
 _STATUS = {
     Outcome.VERIFIED: Status.VERIFIED,
@@ -28,10 +31,15 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The Services that something in the catalogue speaks for; the others are not kept."""
+    """The Services that something in the catalogue speaks for; the others are not kept.
+
+    ``candidates`` are those of one Service an installation, the one that a person would configure.
+    ``equivalents`` are the candidates of its other Services, the better first, by the key of that one.
+    """
 
     candidates: tuple[tuple[Candidate, ...], ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    equivalents: Mapping[str, tuple[tuple[Candidate, ...], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class _Known:
 
 
 def recognise(services: Iterable[Service], catalogue: Catalogue, config: Config, domain: str) -> Recognised:
-    """Classifies every Service in the watched namespaces, one at a time."""
+    """Classifies every Service in the watched namespaces, and finds those that front the same thing."""
     candidates: dict[str, tuple[Candidate, ...]] = {}
     skipped: dict[str, Skipped] = {}
     for service in services:
@@ -55,8 +63,11 @@ def recognise(services: Iterable[Service], catalogue: Catalogue, config: Config,
             skipped[service.key] = Skipped(service.namespace, service.name, classification.ruled_out)
         elif classification.candidates:
             candidates[service.key] = classification.candidates
+    groups = {found.chosen[0].service.key: found for found in group(candidates.values())}
     return Recognised(
-        tuple(candidates[key] for key in sorted(candidates)), tuple(skipped[key] for key in sorted(skipped))
+        tuple(groups[key].chosen for key in sorted(groups)),
+        tuple(skipped[key] for key in sorted(skipped)),
+        {key: tuple(found.others) for key, found in sorted(groups.items()) if found.others},
     )
 
 
@@ -74,31 +85,45 @@ class Discoverer:
 
     def discover(self, recognised: Recognised, now: float) -> Discovery:
         """Asks every candidate that has to be asked. Services that are gone are forgotten."""
-        askable: list[tuple[Candidate, ...]] = []
+        self._forget(recognised)
+        found = self._ask(recognised.candidates, now)
+        wanting = {key: others for key, others in recognised.equivalents.items() if not _settled(found[key])}
+        tried = self._ask([others for group in wanting.values() for others in group], now)
+        discovered: list[Discovered] = []
         skipped = list(recognised.skipped)
-        for candidates in recognised.candidates:
-            reason = _unaskable(candidates[0], self._prober)
-            if reason:
-                skipped.append(_skip(candidates[0], reason))
-            else:
-                askable.append(candidates)
-        self._forget(askable)
-        verdicts = self._prober.ask([self._question(candidates, now) for candidates in askable])
-        discovered = []
-        for verdict in verdicts:
-            found = self._decide(verdict, now)
-            if isinstance(found, Discovered):
-                discovered.append(found)
-            else:
-                skipped.append(found)
+        for key, result in found.items():
+            others = [these[0] for these in recognised.equivalents.get(key, ())]
+            for entry in _resolve(result, others, tried):
+                if isinstance(entry, Discovered):
+                    discovered.append(entry)
+                else:
+                    skipped.append(entry)
         return Discovery(
             tuple(sorted(discovered, key=lambda found: found.service.key)),
             tuple(sorted(skipped, key=lambda skip: (skip.namespace, skip.name))),
         )
 
-    def _forget(self, askable: Sequence[Sequence[Candidate]]) -> None:
+    def _ask(self, candidates: Iterable[tuple[Candidate, ...]], now: float) -> dict[str, _Result]:
+        """What is to be said of each Service, by its key."""
+        results: dict[str, _Result] = {}
+        askable: list[tuple[Candidate, ...]] = []
+        for these in candidates:
+            reason = _unaskable(these[0], self._prober)
+            if reason:
+                results[these[0].service.key] = _skip(these[0], reason)
+            else:
+                askable.append(these)
+        for verdict in self._prober.ask([self._question(these, now) for these in askable]):
+            results[verdict.candidate.service.key] = self._decide(verdict, now)
+        return results
+
+    def _forget(self, recognised: Recognised) -> None:
         """Keeps what is known of Services that are still there and still the same object."""
-        there = {candidates[0].service.key: candidates[0].service.uid for candidates in askable}
+        every = (
+            *recognised.candidates,
+            *(these for group in recognised.equivalents.values() for these in group),
+        )
+        there = {these[0].service.key: these[0].service.uid for these in every}
         self._known = {
             key: known
             for key, known in self._known.items()
@@ -139,6 +164,41 @@ class Discoverer:
         if now - since > self._config.unhealthy_retention.total_seconds():
             return _skip(verdict.candidate, f"{reason}; for longer than unhealthy_retention")
         return _discovered(known.verdict, Status.UNHEALTHY, ("verified before", *verdict.evidence))
+
+
+def _settled(result: _Result) -> bool:
+    """Whether the Service that a person would configure is to be used, whatever its equivalents say.
+
+    Where nobody gets in without credentials, the others would ask for them just the same.
+    """
+    if isinstance(result, Skipped):
+        return False
+    if result.status is Status.NEEDS_CREDENTIALS:
+        return result.backend.login
+    return result.status is not Status.UNHEALTHY
+
+
+def _resolve(first: _Result, others: Sequence[Candidate], tried: Mapping[str, _Result]) -> Iterator[_Result]:
+    """One entry for an installation, and for each of its other Services why it is left out."""
+    results = [tried[other.service.key] for other in others if other.service.key in tried]
+    verified = (it for it in results if isinstance(it, Discovered) and it.status is Status.VERIFIED)
+    entry = next(verified, first)
+    yield entry
+    if not isinstance(entry, Discovered):
+        yield from (it for it in results if isinstance(it, Skipped))
+        return
+    if entry is not first:
+        yield _passed_over(first, entry)
+    for other in others:
+        if other.service.key != entry.service.key:
+            yield _skip(other, instead(entry.candidate))
+
+
+def _passed_over(result: _Result, entry: Discovered) -> Skipped:
+    if isinstance(result, Skipped):
+        return replace(result, reason=f"{result.reason}; {instead(entry.candidate)}")
+    why = "; ".join((result.status.value, *result.evidence[-1:], instead(entry.candidate)))
+    return Skipped(result.service.namespace, result.service.name, why)
 
 
 def _unaskable(candidate: Candidate, prober: Prober) -> str:

@@ -69,9 +69,9 @@ def group(candidates: Iterable[tuple[Candidate, ...]]) -> list[Group]:
     return [found for known in groups.values() for found in known]
 
 
-def reason(chosen: Candidate) -> str:
+def instead(chosen: Candidate) -> str:
     """Why a Service is left out in favour of another."""
-    return f"{chosen.backend.title} is reached through {chosen.service.key}: one entry per installation"
+    return f"{chosen.backend.title} is reached through {chosen.service.key}: one entry an installation"
 
 
 def _rank(candidate: Candidate) -> tuple[object, ...]:
