@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from toolset.classify import Candidate
 from toolset.service import Service
-from toolset.words import Words, find, split, stem
+from toolset.words import PARTS, Words, find, split, stem
 
 INSTANCE_LABELS = ("app.kubernetes.io/instance", "release", "argocd.argoproj.io/instance")
 """Labels that name an installation, whatever it is (Kubernetes: Recommended Labels; Helm)."""
@@ -40,6 +40,9 @@ _TELLS_NOTHING = frozenset(
         "variant",
     }
 )
+
+
+_CLUSTER_NAMES = frozenset({"cluster", "cluster-name", "name", "instance", "chi", "opensearch-cluster"})
 
 
 @dataclass
@@ -113,24 +116,21 @@ def _preference(service: Service, prefer: tuple[str, ...]) -> int:
 
 def _together(chosen: Candidate, other: Candidate) -> bool:
     one, two = _facts(chosen.service), _facts(other.service)
-    shared = _shared(one, two)
-    differing = {key for key in one.keys() & two.keys() if one[key] != two[key]}
-    if not differing - ROLE_KEYS and shared:
+    differing = {key for key in one.keys() & two.keys() if one[key] != two[key] and not _is_role(key)}
+    if not differing and _shared(one, two):
         return True
-    named = _stem(chosen) == _stem(other)
-    # A name of one installation and its parts, though each part is a release of its own.
-    return named and not any(key in differing for key in _own_keys(one, two))
+    # Each part may be a release of its own; then only the name says that they belong together.
+    return not any(map(_is_cluster, differing)) and _stem(chosen) == _stem(other)
 
 
-def _own_keys(one: Mapping[str, str], two: Mapping[str, str]) -> Iterable[str]:
-    """Labels by which operators say to which installation something belongs."""
-    return [
-        key
-        for key in one.keys() & two.keys()
-        if "/" in key
-        and not key.startswith("app.kubernetes.io/")
-        and key.rpartition("/")[2] in {"cluster", "cluster-name", "name", "instance", "chi"}
-    ]
+def _is_role(key: str) -> bool:
+    return key in ROLE_KEYS or key.lower().endswith("role")
+
+
+def _is_cluster(key: str) -> bool:
+    """Whether a label is one by which an operator says to which installation something belongs."""
+    domain, _, name = key.rpartition("/")
+    return bool(domain) and domain != "app.kubernetes.io" and name in _CLUSTER_NAMES
 
 
 def _facts(service: Service) -> dict[str, str]:
@@ -154,5 +154,5 @@ def _likeness(one: Service, two: Service) -> int:
 
 
 def _stem(candidate: Candidate) -> Words:
-    parts = frozenset(word for part in candidate.backend.recognise.prefer for word in split(part))
-    return stem(split(candidate.service.name), parts)
+    own = frozenset(word for part in candidate.backend.recognise.prefer for word in split(part))
+    return stem(split(candidate.service.name), own | PARTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 
 from toolset.yaml_source import parse
@@ -12,7 +12,12 @@ Words = tuple[str, ...]
 
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 
-NEUTRAL: frozenset[str] = frozenset(parse(files("toolset").joinpath("parts.yaml").read_text("utf-8")).data)
+_WORDS = parse(files("toolset").joinpath("parts.yaml").read_text("utf-8")).data
+
+PARTS: frozenset[str] = frozenset(_WORDS["parts"])
+"""Words behind a product's name that say which part of it is meant."""
+
+NEUTRAL = PARTS | frozenset(_WORDS["owners"])
 """Words behind a product's name that leave it the product: they say which part of it, or whose."""
 
 
@@ -35,10 +40,9 @@ def is_neutral(word: str) -> bool:
     return word in NEUTRAL or word.isdigit() or (len(word) == 1)
 
 
-def stem(words: Sequence[str], parts: Iterable[str] = ()) -> Words:
-    """The name without the words at its end that only name a part of the installation."""
-    extra = frozenset(parts)
+def stem(words: Sequence[str], parts: frozenset[str]) -> Words:
+    """The name without the words at its end that are of ``parts``, or numbers."""
     end = len(words)
-    while end > 1 and (is_neutral(words[end - 1]) or words[end - 1] in extra):
+    while end > 1 and (words[end - 1] in parts or words[end - 1].isdigit()):
         end -= 1
     return tuple(words[:end])

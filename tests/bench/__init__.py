@@ -1,0 +1,1 @@
+"""Figures: what is promised in numbers, measured."""
