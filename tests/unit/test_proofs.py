@@ -14,7 +14,7 @@ from toolset.catalogue import bundled
 from toolset.proof import Answer, why_not
 
 ATLAS = Path(__file__).parents[1] / "atlas"
-BARE_404 = [404, {"content-type": "text/plain; charset=utf-8"}, "404 page not found\n"]
+BARE_404: list[Any] = [404, {"content-type": "text/plain; charset=utf-8"}, "404 page not found\n"]
 
 Server = dict[str, Any]
 
