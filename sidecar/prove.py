@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -358,7 +359,9 @@ def _better(one: Verdict | None, other: Verdict) -> Verdict:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or error.os_error}"
+        # asyncio words the error itself; the system's own words say why.
+        number = error.os_error.errno
+        return f"cannot connect: {os.strerror(number) if number else error.os_error}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer"
     return f"no HTTP answer: {type(error).__name__}"

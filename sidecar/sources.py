@@ -24,10 +24,16 @@ class SourceError(Exception):
     """The Services could not be seen, which is not the same as there being none."""
 
 
+class WrongTextError(SourceError):
+    """A text is wrong, or must be there and is not: trying again will not help. One line an error."""
+
+
 class ServiceSource(Protocol):
     """Where Services are seen."""
 
-    description: str
+    @property
+    def description(self) -> str:
+        """Where, as messages name it."""
 
     def services(self, config: Config) -> Iterable[Service]:
         """All Services that the configuration asks for.
@@ -74,8 +80,12 @@ class ClusterSource:
     """Services of a cluster, listed anew each time."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.description = f"the cluster at {cluster.server}"
         self._cluster = cluster
+
+    @property
+    def description(self) -> str:
+        """The API server's URL."""
+        return f"the cluster at {self._cluster.server}"
 
     def services(self, config: Config) -> Iterable[Service]:
         """One paged list a namespace, or one of all."""
@@ -103,6 +113,9 @@ class TextSource(Protocol):
             SourceError: there is one, and it cannot be read.
         """
 
+    def stamp(self) -> object:
+        """Another one whenever the text may have changed; cheap. Constant where that costs a request."""
+
 
 @dataclass(frozen=True)
 class FileText:
@@ -122,12 +135,20 @@ class FileText:
             return self.path.read_text("utf-8")
         except FileNotFoundError as error:
             if self.required:
-                raise SourceError(f"{self.path}: no such file") from error
+                raise WrongTextError(f"{self.path}: no such file") from error
             return ""
         except UnicodeDecodeError as error:
-            raise SourceError(f"{self.path}: is not UTF-8") from error
+            raise WrongTextError(f"{self.path}: is not UTF-8") from error
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def stamp(self) -> object:
+        """The file's identity, size and time. A mounted ConfigMap is another file after each change."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -151,3 +172,7 @@ class ConfigMapText:
         except ClusterError as error:
             raise SourceError(str(error)) from error
         return str(((obj or {}).get("data") or {}).get(self.key) or "")
+
+    def stamp(self) -> object:
+        """Never told: the next pass reads it anyway."""
+        return None
