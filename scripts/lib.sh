@@ -66,7 +66,7 @@ project_stamp() { echo "$1 $(digest "$root"/requirements/{build,"$1"}.txt "$root
 make_project_venv() {
   local venv=$root/.venv kind=$1 python
   # Who runs the product is as happy with the tests' environment, so run and test do not undo each other.
-  if [[ $(cat "$venv/stamp" 2>/dev/null) == test\ * ]]; then kind=test; fi
+  if [[ $(cat "$venv/stamp" 2>/dev/null) == test\ * ]]; then kind="test"; fi
   if venv_is "$venv" "$(project_stamp "$kind")"; then return; fi
   say "making .venv from requirements/$kind.txt …"
   if venv_is "$venv" "$(project_stamp image)"; then

@@ -19,6 +19,7 @@ from toolset.annotations import NO_WISHES, AnnotationError, Wishes, read_wishes
 from toolset.backend import Backend, EndpointRule, PortRef
 from toolset.catalogue import CUSTOM, Catalogue
 from toolset.service import Port, Service
+from toolset.text import printable
 from toolset.yaml_source import parse
 
 Scheme = Literal["http", "https"]
@@ -234,7 +235,8 @@ def _identities(service: Service) -> Iterator[tuple[str, str]]:
     for labels in (service.selector, service.labels):
         for key in IDENTITY_LABELS:
             if key in labels:
-                yield key, labels[key].lower()
+                # The API server lets only plain text be a label; a manifest may hold anything.
+                yield key, printable(labels[key].lower())
 
 
 def _selects(service: Service, word: str) -> bool:

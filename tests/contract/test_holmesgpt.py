@@ -69,7 +69,10 @@ def test_holmesgpt_chooses_between_two_discovered_instances(
     told = holmes(
         running.file,
         dns=dns,
-        invoke=[(QUERY[0], {"query": "1 + 1", "description": "two", "instance": instance}), (alerts_tool, {"url": url, "method": "GET"})],
+        invoke=[
+            (QUERY[0], {"query": "1 + 1", "description": "two", "instance": instance}),
+            (alerts_tool, {"url": url, "method": "GET"}),
+        ],
     )
 
     assert told["outcome"] == "loaded", told

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.home import ACCOUNT, CONFIG_MAP, Home, config_map, service
 from tests.realparts import Serve, running_control_plane, until
 from tests.service import Start, identity
@@ -182,6 +184,27 @@ def test_a_refused_config_map_is_told_and_counted_and_the_file_is_written_all_th
     assert running.logged("exceeded quota")
     assert running.metric('toolset_configmap_updates_total{status="failed"}') >= 1
     until(lambda: home.generated(home.own), "the other one is written")
+
+
+@pytest.mark.parametrize("repair", [True, False])
+def test_what_somebody_changed_is_put_right_unless_the_operator_says_no(
+    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str], repair: bool
+) -> None:
+    address = cluster_ip()
+    prometheus(f"{address}:9090")
+    home.plane.apply(service(home.watched, "prometheus", address))
+    reconciliation = f"reconciliation: {{enabled: {str(repair).lower()}}}"
+    home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s", reconciliation)
+    running = start(env=home.env).wait_ready()
+
+    edit = json.dumps({"data": {"toolset.json": "{}"}})
+    home.plane.kubectl("patch", "configmap", CONFIG_MAP, "-n", home.watched, "--type=merge", "-p", edit)
+
+    if repair:
+        until(lambda: home.generated(home.watched)["data"]["toolset.json"] != "{}", "it is put right")
+    else:
+        until(lambda: running.logged("is left so: reconciliation.enabled is false"), "it is told")
+        assert home.generated(home.watched)["data"]["toolset.json"] == "{}"
 
 
 def test_an_outage_of_the_api_server_changes_nothing(
