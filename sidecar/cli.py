@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sidecar import log, validation
 from sidecar.cluster import Cluster, ClusterError
+from sidecar.config import WRITTEN_OUT
 from sidecar.controller import Controller, Settings
 from sidecar.metrics import Metrics
 from sidecar.output import FORMATS, as_table
@@ -261,7 +262,8 @@ def _settings(
         ClusterSource(cluster),
         not no_probe,
         Targets(path, config_maps, namespace),
-        config_file or (ConfigMapText(cluster, namespace, CONFIG_MAP, "config.yaml") if namespace else None),
+        config_file
+        or (ConfigMapText(cluster, namespace, CONFIG_MAP, "config.yaml", WRITTEN_OUT) if namespace else None),
         overrides=ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml") if namespace else None,
         **common,
     )

@@ -21,6 +21,18 @@ from toolset.yaml_source import Document, Problem, YamlError, parse
 
 ROOT = "service_discovery"
 
+WRITTEN_OUT = """\
+# Every key is optional; these are the defaults. A change is in force at the next pass.
+service_discovery:
+  discovery_interval: "5m"
+  cache_ttl: "10m"
+  health_check_interval: "30s"
+  namespaces: []
+  exclude_namespaces: []
+  trusted_namespaces: []
+"""
+"""What the service writes where there is no configuration, for operators to change."""
+
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 _NAMESPACE = validate.Regexp(
     r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", error="{input!r} is no namespace's name"

@@ -12,6 +12,7 @@ from sidecar import manifests
 from sidecar.cluster import Cluster, ClusterError
 from sidecar.config import Config
 from sidecar.manifests import ManifestError
+from sidecar.publish import LABELS
 from toolset.service import Service
 
 log = logging.getLogger(__name__)
@@ -153,12 +154,17 @@ class FileText:
 
 @dataclass(frozen=True)
 class ConfigMapText:
-    """One key of a ConfigMap in the service's own namespace."""
+    """One key of a ConfigMap in the service's own namespace.
+
+    Where the ConfigMap is missing and there is a ``default``, it is created with that. It is never
+    written otherwise: applying the service's manifest again must not reset what operators changed.
+    """
 
     cluster: Cluster
     namespace: str
     name: str
     key: str
+    default: str = ""
 
     @property
     def description(self) -> str:
@@ -171,7 +177,26 @@ class ConfigMapText:
             obj = self.cluster.config_map(self.namespace, self.name)
         except ClusterError as error:
             raise SourceError(str(error)) from error
+        if obj is None and self.default:
+            self._create()
         return str(((obj or {}).get("data") or {}).get(self.key) or "")
+
+    def _create(self) -> None:
+        metadata = {"namespace": self.namespace, "name": self.name, "labels": dict(LABELS)}
+        obj = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {self.key: self.default},
+        }
+        try:
+            self.cluster.apply_config_map(obj)
+        except ClusterError as error:
+            log.warning(
+                "configmap %s/%s with the defaults was not created: %s", self.namespace, self.name, error
+            )
+        else:
+            log.info("configmap %s/%s created, with the defaults", self.namespace, self.name)
 
     def stamp(self) -> object:
         """Never told: the next pass reads it anyway."""

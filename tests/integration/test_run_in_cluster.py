@@ -19,7 +19,7 @@ def test_a_real_prometheus_ends_up_in_the_file_and_in_the_config_maps(
     prometheus(f"{address}:9090")
     home.plane.apply(service(home.watched, "prometheus", address))
 
-    running = start(env=home.env).wait_ready()
+    running = start(env={**home.env, "HOME": "/nonexistent"}).wait_ready()
 
     url = f"http://prometheus.{home.watched}.svc.cluster.local:9090"
     assert running.toolsets() == {"prometheus/metrics": {"enabled": True, "config": {"prometheus_url": url}}}
@@ -298,6 +298,23 @@ def test_a_wrong_configuration_at_start_is_exit_78_with_every_error(home: Home, 
     assert running.logged("kubernaut-dynamic-toolset-config")
     assert running.logged("service_discovery.discovery_interval")
     assert running.logged("service_discovery.colour")
+
+
+def test_a_missing_configuration_is_created_with_the_defaults_and_never_reset(
+    home: Home, start: Start
+) -> None:
+    name = "kubernaut-dynamic-toolset-config"
+    home.plane.kubectl("delete", "configmap", name, "-n", home.own)
+    running = start(env=home.env)
+    until(lambda: running.logged(f"configmap {home.own}/{name} created, with the defaults"), "it is created")
+    running.terminate()
+
+    home.configure(f"namespaces: [{home.watched}]")
+    start(env=home.env).wait_ready()
+    text = home.plane.kubectl(
+        "get", "configmap", name, "-n", home.own, "-o", "jsonpath={.data.config\\.yaml}"
+    )
+    assert text == f"service_discovery:\n  namespaces: [{home.watched}]\n"
 
 
 def test_overrides_of_people_win_and_dangerous_ones_are_left_out(

@@ -85,6 +85,10 @@ class TestRecognising:
             "port web:9090",
         )
 
+    def test_no_label_of_a_manifest_speaks_to_the_terminal(self) -> None:
+        found = candidate(service("x", labels={"app": "lamp/\x1b[2J\n"}), catalogue(lamp()))
+        assert found.evidence[0] == "app=lamp/\\x1b[2j\\n holds lamp"
+
     def test_more_evidence_scores_higher(self) -> None:
         weak = candidate(service("my-lamp", ports=[1]), catalogue(lamp()))
         strong = candidate(service("my-lamp", labels={NAME: "lamp"}), catalogue(lamp()))
@@ -106,7 +110,8 @@ class TestRulingOut:
 
     @pytest.mark.parametrize("where", ["labels", "selector"])
     def test_the_word_is_sought_in_labels_and_selector_too(self, where: str) -> None:
-        told = ruled_out(service("lamp", **{where: {NAME: "lamp-shade"}}), lamp(not_words=["shade"]))
+        marked: dict[str, Any] = {where: {NAME: "lamp-shade"}}
+        told = ruled_out(service("lamp", **marked), lamp(not_words=["shade"]))
         assert told == f"not Lamp: {NAME} lamp-shade holds shade"
 
     def test_a_label_rules_out(self) -> None:

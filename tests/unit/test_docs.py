@@ -24,6 +24,10 @@ def test_the_documented_configuration_is_valid_and_holds_every_key() -> None:
         assert getattr(read, key) == getattr(defaults, key), f"{key}: the documented default is another"
 
 
+def test_the_defaults_that_are_written_out_are_the_defaults() -> None:
+    assert config.read_config(config.WRITTEN_OUT, frozenset()) == config.Config()
+
+
 @pytest.mark.parametrize("option", [option for option in cli.run.params if option.name != "help"])
 def test_every_option_and_its_variable_is_documented(option: object) -> None:
     assert option.opts[0] in CONFIGURATION  # type: ignore[attr-defined]

@@ -161,14 +161,14 @@ def tool(**fields: Any) -> dict[str, Any]:
 def test_toolset_json_is_checked() -> None:
     assert toolset_json_problems(Document({"tools": [tool()]})) == []
     assert toolset_json_problems(Document({"tools": []})) == []
-    for wrong in (
+    wrong: list[Any] = [
         {},
         {"tools": {}},
         {"tools": [{}]},
         {"tools": [tool(url="a b")]},
         {"tools": [tool(more=1)]},
-    ):
-        assert toolset_json_problems(Document(wrong))
+    ]
+    assert all(toolset_json_problems(Document(data)) for data in wrong)
 
 
 def test_services_yaml_is_checked() -> None:

@@ -22,8 +22,8 @@ def test_where_people_wrote_nothing_what_was_discovered_stands(nothing: Any) -> 
     assert merge(nothing, generated).problems == ()
 
 
-def test_switched_off_stays_off() -> None:
-    assert merged({"enabled": False})["enabled"] is False
+def test_switched_off_stays_off_and_holmesgpt_still_knows_what_it_is() -> None:
+    assert merged({"enabled": False}) == FOUND | {"enabled": False}
 
 
 def test_switched_on_alone_is_completed_by_what_was_discovered() -> None:
@@ -84,7 +84,8 @@ def test_a_base_that_is_no_mapping_is_told_and_costs_nothing(text: Any) -> None:
 
 
 def test_merging_changes_neither_part() -> None:
-    theirs, ours = {"toolsets": {"t": {"config": {}}}}, {"toolsets": {"t": dict(FOUND)}}
+    theirs: dict[str, Any] = {"toolsets": {"t": {"config": {}}}}
+    ours = {"toolsets": {"t": dict(FOUND)}}
     merge(theirs, ours)
     assert theirs == {"toolsets": {"t": {"config": {}}}}
     assert ours == {"toolsets": {"t": FOUND}}

@@ -32,7 +32,7 @@ from toolset.classify import Endpoint, classify
 # The last TLS connections of a pass may still be closing when its event loop ends; Python warns, and closes.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
-PATIENT, IMPATIENT = 20.0, 0.4
+PATIENT, IMPATIENT = 20.0, 0.3
 """Seconds for a probe of a server that answers, and of one that does not."""
 
 HEALTH = "/query?query=up"
@@ -431,9 +431,9 @@ class TestMany:
         dead = [question(farm.serve(hang)) for _ in range(20)]
         mixed = [each for pair in zip(dead, good, strict=True) for each in pair]
         started = time.monotonic()
-        told = ask(*mixed, timeout=2, observe=lambda _, done, __: finished.append(done))
+        told = ask(*mixed, timeout=1.5, observe=lambda _, done, __: finished.append(done))
         assert [each.outcome for each in told] == [Outcome.UNREACHABLE, Outcome.VERIFIED] * 20
-        assert time.monotonic() - started < 10, "twenty timeouts one after another are forty seconds"
+        assert time.monotonic() - started < 10, "twenty timeouts one after another are thirty seconds"
         assert finished == list(range(1, 41))
 
     def test_a_service_of_many_dead_ports_gets_no_more_than_its_share(self, farm: Farm) -> None:

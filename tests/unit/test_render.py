@@ -77,7 +77,7 @@ def a_cluster() -> list[Discovered]:
     return [found(of, next(statuses)) for of in [*services, custom_service("tracker")]]
 
 
-def values(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+def values(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
     """Every scalar of a YAML text that is no key."""
     if isinstance(node, yaml.ScalarNode):
         yield node
