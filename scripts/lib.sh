@@ -64,17 +64,18 @@ pip_install() { # DIRECTORY ARGUMENT…; a lock is complete, so there is nothing
 project_venv() { exclusively "$cache/locks/venv-$(printf %s "$root" | digest)" make_project_venv "$1"; }
 project_stamp() { echo "$1 $(digest "$root"/requirements/{build,"$1"}.txt "$root"/{setup.cfg,pyproject.toml})"; }
 make_project_venv() {
-  local venv=$root/.venv python
-  # Who only runs the product is as happy with the tests' environment, so run and test do not undo each other.
-  if venv_is "$venv" "$(project_stamp "$1")" || venv_is "$venv" "$(project_stamp test)"; then return; fi
-  say "making .venv from requirements/$1.txt …"
+  local venv=$root/.venv kind=$1 python
+  # Who runs the product is as happy with the tests' environment, so run and test do not undo each other.
+  if [[ $(cat "$venv/stamp" 2>/dev/null) == test\ * ]]; then kind="test"; fi
+  if venv_is "$venv" "$(project_stamp "$kind")"; then return; fi
+  say "making .venv from requirements/$kind.txt …"
   if venv_is "$venv" "$(project_stamp image)"; then
     rm "$venv/stamp" # only the tools are missing: scripts/run may be using what is there
   else
     python=$(find_python)
     new_venv "$venv" "$python"
   fi
-  pip_install "$venv" --require-hashes -r "$root/requirements/build.txt" -r "$root/requirements/$1.txt"
+  pip_install "$venv" --require-hashes -r "$root/requirements/build.txt" -r "$root/requirements/$kind.txt"
   pip_install "$venv" --no-build-isolation --editable "$root"
-  project_stamp "$1" >"$venv/stamp"
+  project_stamp "$kind" >"$venv/stamp"
 }

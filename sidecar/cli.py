@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sidecar import log, validation
 from sidecar.cluster import Cluster, ClusterError
+from sidecar.config import WRITTEN_OUT
 from sidecar.controller import Controller, Settings
 from sidecar.metrics import Metrics
 from sidecar.output import FORMATS, as_table
@@ -28,6 +29,7 @@ from sidecar.sources import (
     ManifestSource,
     SourceError,
     TextSource,
+    WrongTextError,
 )
 from toolset import __version__, render
 from toolset.text import printable
@@ -182,10 +184,8 @@ def run(
             controller.look()
         _end_once(controller)
     controller = Controller(_settings(**where, **publishing), counted)
-    if sidecar:
-        controller.follow_config()
-    else:
-        _load_config(controller)
+    if not sidecar:
+        _load_config(controller, patient=True)
     from sidecar.server import Server  # noqa: PLC0415 - gunicorn is not needed to look once
 
     Server(controller, counted, http, metrics).run()
@@ -246,33 +246,43 @@ def _settings(
         )
     if manifests is not None:
         return Settings(ManifestSource(manifests), False, Targets(path), config_file, **common)
-    try:
-        cluster = Cluster.connect(kubeconfig, context)
-    except ClusterError as error:
-        _exit_config(str(error))
+    cluster = Cluster(kubeconfig, context)
     namespace = os.environ.get("POD_NAMESPACE", "")
-    if not namespace and "KUBERNETES_SERVICE_HOST" in os.environ and not kubeconfig:
-        _exit_config("POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)")
+    if not sidecar:
+        try:
+            _ = cluster.server
+        except ClusterError as error:
+            _exit_config(str(error))
+        if not namespace and metrics and "KUBERNETES_SERVICE_HOST" in os.environ and not kubeconfig:
+            _exit_config(
+                "POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)"
+            )
     config_maps = ConfigMaps(cluster, metrics.configmap_updates) if namespace and metrics else None
     return Settings(
         ClusterSource(cluster),
         not no_probe,
         Targets(path, config_maps, namespace),
-        config_file or (ConfigMapText(cluster, namespace, CONFIG_MAP, "config.yaml") if namespace else None),
+        config_file
+        or (ConfigMapText(cluster, namespace, CONFIG_MAP, "config.yaml", WRITTEN_OUT) if namespace else None),
         overrides=ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml") if namespace else None,
         **common,
     )
 
 
-def _load_config(controller: Controller) -> None:
+def _load_config(controller: Controller, *, patient: bool = False) -> None:
+    """Ends the process when the configuration is wrong; when it cannot be read, unless ``patient``."""
     try:
         controller.check_config()
-    except SourceError as error:
+    except WrongTextError as error:
         _exit_config(str(error))
+    except SourceError as error:
+        if not patient:
+            click.echo(f"Error: {printable(str(error), 1000)}", err=True)
+            sys.exit(1)
 
 
 def _exit_config(message: str) -> Any:
-    for line in message.split("; "):
+    for line in message.splitlines():
         click.echo(f"Error: {printable(line, 1000)}", err=True)
     sys.exit(EXIT_CONFIG)
 

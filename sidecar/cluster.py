@@ -65,50 +65,65 @@ _ERRORS = {401: ForbiddenError, 403: ForbiddenError, 404: NotFoundError, 409: Co
 
 
 class Cluster:
-    """One API server, as one identity."""
+    """One API server, as one identity; connected to when it is first needed.
 
-    def __init__(self, configuration: kubernetes.client.Configuration) -> None:
-        # A retry is the controller's decision: it knows what it was for, and tells.
-        configuration.retries = False
-        self._client = kubernetes.client.ApiClient(configuration)
-        self.server: str = configuration.host
+    The cluster of a kubeconfig; without one that of the pod; else that of ``~/.kube/config``.
+    """
+
+    def __init__(self, kubeconfig: str = "", context: str = "") -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._connected: kubernetes.client.ApiClient | None = None
         # Two processes must not share a connection, and gunicorn forks its worker.
         os.register_at_fork(before=self.close)
 
-    @classmethod
-    def connect(cls, kubeconfig: str = "", context: str = "") -> Cluster:
-        """The cluster of a kubeconfig; without one that of the pod; else that of ``~/.kube/config``.
-
-        Nothing is sent yet.
+    @property
+    def server(self) -> str:
+        """The API server's URL.
 
         Raises:
             ClusterError: there is no usable configuration.
         """
+        return str(self._client.configuration.host)
+
+    @property
+    def _client(self) -> kubernetes.client.ApiClient:
+        """Tried anew until it succeeds: in a pod the account's token may come late."""
+        if self._connected is None:
+            self._connected = kubernetes.client.ApiClient(self._configuration())
+        return self._connected
+
+    def _configuration(self) -> kubernetes.client.Configuration:
         configuration = kubernetes.client.Configuration()
         try:
-            if not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
+            if not self._kubeconfig and not self._context and "KUBERNETES_SERVICE_HOST" in os.environ:
                 kubernetes.config.load_incluster_config(client_configuration=configuration)
             else:
                 kubernetes.config.load_kube_config(
-                    config_file=kubeconfig or None,
-                    context=context or None,
+                    config_file=self._kubeconfig or None,
+                    context=self._context or None,
                     client_configuration=configuration,
                     persist_config=False,
                 )
         # The client raises whatever its parsers do; a person's file can be wrong in any way.
         except Exception as error:
             source = (
-                kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config or the pod's service account"
+                self._kubeconfig
+                or os.environ.get("KUBECONFIG")
+                or "~/.kube/config or the pod's service account"
             )
             raise ClusterError(
                 f"no usable cluster configuration in {source}: {error}; give --kubeconfig FILE and "
                 "--context NAME, or run without a cluster on manifests: --from DIR"
             ) from error
-        return cls(configuration)
+        # A retry is the controller's decision: it knows what it was for, and tells.
+        configuration.retries = False
+        return configuration
 
     def close(self) -> None:
         """Closes idle connections; the next request opens a new one."""
-        self._client.rest_client.close()
+        if self._connected is not None:
+            self._connected.rest_client.close()
 
     def services(self, namespaces: Sequence[str] = ()) -> Iterator[Service]:
         """The Services of the given namespaces, or of all.

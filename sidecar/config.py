@@ -21,8 +21,22 @@ from toolset.yaml_source import Document, Problem, YamlError, parse
 
 ROOT = "service_discovery"
 
+WRITTEN_OUT = """\
+# Every key is optional; these are the defaults. A change is in force at the next pass.
+service_discovery:
+  discovery_interval: "5m"
+  cache_ttl: "10m"
+  health_check_interval: "30s"
+  namespaces: []
+  exclude_namespaces: []
+  trusted_namespaces: []
+"""
+"""What the service writes where there is no configuration, for operators to change."""
+
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
-_NAMESPACE = validate.Regexp(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", error="{input!r} is no namespace's name")
+_NAMESPACE = validate.Regexp(
+    r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z", error="{input!r} is no namespace's name"
+)
 
 
 @dataclass(frozen=True)
@@ -76,30 +90,33 @@ def read_config(text: str, types: frozenset[str]) -> Config:
         YamlError: everything that is wrong, each with line, path and what is allowed.
     """
     document = parse(text)
-    _check_root(document)
-    config = schema.load(_ConfigSchema(), document, Config, at=(ROOT,)) if document.data else Config()
-    unknown = [
-        document.problem(
-            (ROOT, "service_patterns", name), f"unknown type; known are {', '.join(sorted(types))}"
-        )
-        for name in config.service_patterns
-        if name not in types
-    ]
-    if unknown:
-        raise YamlError(unknown)
+    data = {} if document.data is None else document.data
+    if not isinstance(data, Mapping):
+        raise YamlError([Problem(1, "", f"expected a mapping with the key {ROOT}, found {data!r:.40}")])
+    problems = [document.problem((key,), f"unknown key; allowed is {ROOT}") for key in data if key != ROOT]
+    problems += _unknown_types(document, types)
+    config = Config()
+    try:
+        if ROOT in data:
+            config = schema.load(_ConfigSchema(), document, Config, at=(ROOT,))
+    except YamlError as error:
+        problems += error.problems
+    if problems:
+        raise YamlError(sorted(problems, key=lambda problem: problem.line))
     # Once verified stays verified for at least as long as a proof is good.
     return replace(config, unhealthy_retention=max(config.unhealthy_retention, config.health_check_interval))
 
 
-def _check_root(document: Document) -> None:
-    data = document.data
-    if data is None:
-        return
-    if not isinstance(data, Mapping):
-        raise YamlError([Problem(1, "", f"expected a mapping with the key {ROOT}, found {data!r:.40}")])
-    unknown = [key for key in data if key != ROOT]
-    if unknown:
-        raise YamlError([document.problem((key,), f"unknown key; allowed is {ROOT}") for key in unknown])
+def _unknown_types(document: Document, types: frozenset[str]) -> list[Problem]:
+    patterns = document.data
+    for key in (ROOT, "service_patterns"):
+        patterns = patterns.get(key) if isinstance(patterns, Mapping) else None
+    known = ", ".join(sorted(types))
+    return [
+        document.problem((ROOT, "service_patterns", name), f"unknown type; known are {known}")
+        for name in (patterns if isinstance(patterns, Mapping) else ())
+        if name not in types
+    ]
 
 
 class _Names(fields.List[Any]):

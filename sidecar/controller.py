@@ -76,6 +76,7 @@ class Controller:
         self._config = wishes.config(settings.config)
         self._base = wishes.base(settings.base)
         self._overrides = wishes.overrides(settings.overrides)
+        self._followed = (self._config, self._base, self._overrides)
         self._publication = Publication(
             settings.targets, settings.cluster_domain, self._base, self._overrides
         )
@@ -88,13 +89,10 @@ class Controller:
         """Reads the configuration for the first time.
 
         Raises:
-            SourceError: it cannot be read, or is wrong.
+            SourceError: it cannot be read now.
+            WrongTextError: it is wrong.
         """
         self._config.load()
-
-    def follow_config(self) -> None:
-        """Reads the configuration for the first time; a wrong one is told, and the defaults hold."""
-        self._config.refresh()
 
     @property
     def config(self) -> Config:
@@ -131,7 +129,7 @@ class Controller:
         while not self._stopping.is_set():
             self._turned_at = now = time.monotonic()
             try:
-                if now >= look_at or self.settings.source.changed():
+                if now >= look_at or self._prompted():
                     wait = self.config.discovery_interval.total_seconds() if self.look() else RETRY_SECONDS
                     look_at = time.monotonic() + wait
                     health_at = time.monotonic() + self.config.health_check_interval.total_seconds()
@@ -145,24 +143,33 @@ class Controller:
             self._stopping.wait(TICK_SECONDS)
         deadline.cancel()
 
+    def _prompted(self) -> bool:
+        return self.settings.source.changed() or any(followed.stirred() for followed in self._followed)
+
     def look(self) -> bool:
         """A whole pass: sees all Services, proves what must be, publishes; returns whether all worked."""
         started = time.monotonic()
-        for followed in (self._config, self._base, self._overrides):
+        for followed in self._followed:
             followed.refresh()
+        if unknown := [followed.problem for followed in self._followed if not followed.known]:
+            # With the defaults in their place it might look where it must not, or write what nobody wants.
+            return self._failed("; ".join(unknown))
         self._discoverer.reconfigure(self._prober(), self.config)
         try:
             self._recognised = self._see()
         except SourceError as error:
-            self._metrics.services_discovered.labels(FAILED).inc()
-            self.report = Report(self.report.discovery, (str(error),))
-            log.error("Service discovery failed: %s; what was published last stays", error)
-            return False
+            return self._failed(str(error))
         discovery = self._discoverer.discover(self._recognised, started)
         self.saw_services = True
         failures = self._publication.publish(discovery, self.config)
         self._tell(Report(discovery, failures), time.monotonic() - started)
         return not failures
+
+    def _failed(self, reason: str) -> bool:
+        self._metrics.services_discovered.labels(FAILED).inc()
+        self.report = Report(self.report.discovery, (reason,))
+        log.error("Service discovery failed: %s; what was published last stays", reason)
+        return False
 
     def check_health(self) -> None:
         """Asks again what is known, without looking for more; publishes what changed."""
@@ -173,10 +180,10 @@ class Controller:
         now = _statuses(discovery)
         failures = self.report.failures
         if now != before:
-            _tell_changes(self.report.discovery, discovery)
             failures = self._publication.publish(discovery, self.config)
-        self.report = Report(discovery, failures)
+        previous, self.report = self.report, Report(discovery, failures)
         self._set_gauges(discovery)
+        _tell_changes(previous.discovery, discovery)
 
     def _see(self) -> Recognised:
         if not self.config.enabled:
@@ -210,12 +217,12 @@ class Controller:
         self.settings.progress(f"{done} of {of} candidates asked")
 
     def _tell(self, report: Report, seconds: float) -> None:
-        _tell_changes(self.report.discovery, report.discovery)
-        self.report = report
+        previous, self.report = self.report, report
         count = len(report.discovery.discovered)
         self._metrics.services_discovered.labels(SUCCESS).inc(count)
         self._metrics.discovery_duration.observe(seconds)
         self._set_gauges(report.discovery)
+        _tell_changes(previous.discovery, report.discovery)
         if not report.failures:
             self._metrics.last_success.set_to_current_time()
         if count:

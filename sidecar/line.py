@@ -6,6 +6,7 @@ One question is never put twice to the same Service in one look at it, whatever 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -144,7 +145,9 @@ async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or error.os_error}"
+        # asyncio words the error itself; the system's own words say why.
+        number = error.os_error.errno
+        return f"cannot connect: {os.strerror(number) if number else error.os_error}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer"
     return f"no HTTP answer: {type(error).__name__}"

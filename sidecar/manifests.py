@@ -5,6 +5,7 @@ Stands where the cluster stands when there is none: a file, a directory, or stan
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from toolset.service import InvalidServiceError, Service
-from toolset.yaml_source import Document, YamlError, parse_all
+from toolset.yaml_source import Document, YamlError, dotted, parse_all
+from toolset.yaml_source import Path as YamlPath
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
@@ -60,22 +62,28 @@ def read(path: str) -> Manifests:
 def fingerprint(path: str) -> str:
     """Changes whenever a manifest below ``path`` does; does not read them."""
     digest = hashlib.sha256()
-    for file in _files(Path(path)):
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        digest.update(f"{file}\0{stat.st_mtime_ns}\0{stat.st_size}\0{stat.st_ino}\n".encode())
+    with contextlib.suppress(OSError):  # what cannot be listed is told by :func:`read`
+        for file in _files(Path(path)):
+            with contextlib.suppress(OSError):
+                stat = file.stat()
+                digest.update(f"{file}\0{stat.st_mtime_ns}\0{stat.st_size}\0{stat.st_ino}\n".encode())
     return digest.hexdigest()
 
 
 def _texts(path: str, problems: list[str]) -> Iterator[tuple[str, str]]:
     if path == "-":
-        yield "standard input", sys.stdin.read()
+        try:
+            text = sys.stdin.read()
+        except UnicodeDecodeError:
+            raise ManifestError("standard input: is not UTF-8") from None
+        yield "standard input", text
         return
     if not Path(path).exists():
         raise ManifestError(f"{path}: no such file or directory; give a manifest, a directory of them, or -")
-    files = _files(Path(path))
+    try:
+        files = _files(Path(path))
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
     if not files:
         raise ManifestError(f"{path}: holds no manifest (*.yaml, *.yml, *.json)")
     for file in files:
@@ -111,7 +119,7 @@ def _documents(text: str) -> list[Document]:
 
 def _services(document: Document, source: str, problems: list[str]) -> Iterator[Service]:
     for path, obj in _objects(document.data):
-        where = f"{source}: line {document.line(path)}" if document.lines else source
+        where = f"{source}: line {document.line(path)}" if document.lines else f"{source}{_place(path)}"
         if not isinstance(obj, Mapping):
             problems.append(f"{where}: expected a Kubernetes object, found {obj!r:.60}")
             continue
@@ -123,7 +131,12 @@ def _services(document: Document, source: str, problems: list[str]) -> Iterator[
             problems.append(f"{where}: {error}")
 
 
-def _objects(data: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def _place(path: YamlPath) -> str:
+    """Where in a JSON text, whose lines are not known."""
+    return f": {dotted(path)}" if path else ""
+
+
+def _objects(data: Any) -> Iterator[tuple[YamlPath, Any]]:
     if data is None:
         return
     if isinstance(data, Mapping) and isinstance(data.get("items"), list):

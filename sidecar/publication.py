@@ -116,7 +116,9 @@ class Publication:
             namespace: self._data(Discovery(tuple(part)), rendering) for namespace, part in parts.items()
         }
         desired[self._targets.namespace] = self._data(discovery, rendering)
-        return self._targets.config_maps.publish(desired, config.namespaces)
+        return self._targets.config_maps.publish(
+            desired, config.namespaces, repair=config.reconciliation.enabled
+        )
 
     def _document(self, discovery: Discovery, rendering: render.Settings) -> Mapping[str, Any]:
         """What is generated, with the overrides over it; checked before anybody may see it."""

@@ -113,11 +113,15 @@ class ConfigMaps:
     def __init__(self, cluster: ConfigMapWriter, count: Any) -> None:
         self._cluster = cluster
         self._count = count
+        self._written: dict[str, ConfigMapData] = {}
 
-    def publish(self, desired: Mapping[str, ConfigMapData], namespaces: Sequence[str] = ()) -> list[str]:
+    def publish(
+        self, desired: Mapping[str, ConfigMapData], namespaces: Sequence[str] = (), *, repair: bool = True
+    ) -> list[str]:
         """Writes one ConfigMap a namespace, and takes back those of namespaces that are not desired.
 
-        One that fails costs the others nothing.
+        One that fails costs the others nothing. Without ``repair``, what this process wrote and
+        somebody else changed is left as it is until there is something new to write.
 
         Returns:
             What failed, one sentence each.
@@ -133,7 +137,7 @@ class ConfigMaps:
         failures = []
         for namespace in sorted({*existing, *desired}):
             try:
-                self._put(namespace, existing.get(namespace), desired.get(namespace))
+                self._put(namespace, existing.get(namespace), desired.get(namespace), repair)
             except ConflictError as error:
                 failures.append(
                     self._failed(f"{namespace}/{CONFIG_MAP} changed meanwhile, next pass again: {error}")
@@ -147,7 +151,9 @@ class ConfigMaps:
         log.error("configmap %s", message)
         return message
 
-    def _put(self, namespace: str, existing: JsonObject | None, desired: ConfigMapData | None) -> None:
+    def _put(
+        self, namespace: str, existing: JsonObject | None, desired: ConfigMapData | None, repair: bool
+    ) -> None:
         if desired is None:
             if existing is not None and _is_ours(existing):
                 self._retire(namespace, existing)
@@ -155,7 +161,15 @@ class ConfigMaps:
         if existing is not None and _is_current(existing, desired):
             log.info("configmap %s/%s up to date", namespace, CONFIG_MAP)
             return
+        if not repair and self._written.get(namespace) == desired:
+            log.warning(
+                "configmap %s/%s was changed and is left so: reconciliation.enabled is false",
+                namespace,
+                CONFIG_MAP,
+            )
+            return
         self._cluster.apply_config_map(_config_map(namespace, desired))
+        self._written[namespace] = desired
         self._count.labels("success").inc()
         log.info("configmap %s/%s %s", namespace, CONFIG_MAP, "updated" if existing else "created")
 

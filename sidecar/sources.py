@@ -12,6 +12,7 @@ from sidecar import manifests
 from sidecar.cluster import Cluster, ClusterError
 from sidecar.config import Config
 from sidecar.manifests import ManifestError
+from sidecar.publish import LABELS
 from toolset.service import Service
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,16 @@ class SourceError(Exception):
     """The Services could not be seen, which is not the same as there being none."""
 
 
+class WrongTextError(SourceError):
+    """A text is wrong, or must be there and is not: trying again will not help. One line an error."""
+
+
 class ServiceSource(Protocol):
     """Where Services are seen."""
 
-    description: str
+    @property
+    def description(self) -> str:
+        """Where, as messages name it."""
 
     def services(self, config: Config) -> Iterable[Service]:
         """All Services that the configuration asks for.
@@ -74,8 +81,12 @@ class ClusterSource:
     """Services of a cluster, listed anew each time."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.description = f"the cluster at {cluster.server}"
         self._cluster = cluster
+
+    @property
+    def description(self) -> str:
+        """The API server's URL."""
+        return f"the cluster at {self._cluster.server}"
 
     def services(self, config: Config) -> Iterable[Service]:
         """One paged list a namespace, or one of all."""
@@ -103,6 +114,9 @@ class TextSource(Protocol):
             SourceError: there is one, and it cannot be read.
         """
 
+    def stamp(self) -> object:
+        """Another one whenever the text may have changed; cheap. Constant where that costs a request."""
+
 
 @dataclass(frozen=True)
 class FileText:
@@ -122,22 +136,35 @@ class FileText:
             return self.path.read_text("utf-8")
         except FileNotFoundError as error:
             if self.required:
-                raise SourceError(f"{self.path}: no such file") from error
+                raise WrongTextError(f"{self.path}: no such file") from error
             return ""
         except UnicodeDecodeError as error:
-            raise SourceError(f"{self.path}: is not UTF-8") from error
+            raise WrongTextError(f"{self.path}: is not UTF-8") from error
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def stamp(self) -> object:
+        """The file's identity, size and time. A mounted ConfigMap is another file after each change."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @dataclass(frozen=True)
 class ConfigMapText:
-    """One key of a ConfigMap in the service's own namespace."""
+    """One key of a ConfigMap in the service's own namespace.
+
+    Where the ConfigMap is missing and there is a ``default``, it is created with that. It is never
+    written otherwise: applying the service's manifest again must not reset what operators changed.
+    """
 
     cluster: Cluster
     namespace: str
     name: str
     key: str
+    default: str = ""
 
     @property
     def description(self) -> str:
@@ -150,4 +177,27 @@ class ConfigMapText:
             obj = self.cluster.config_map(self.namespace, self.name)
         except ClusterError as error:
             raise SourceError(str(error)) from error
+        if obj is None and self.default:
+            self._create()
         return str(((obj or {}).get("data") or {}).get(self.key) or "")
+
+    def _create(self) -> None:
+        metadata = {"namespace": self.namespace, "name": self.name, "labels": dict(LABELS)}
+        obj = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {self.key: self.default},
+        }
+        try:
+            self.cluster.apply_config_map(obj)
+        except ClusterError as error:
+            log.warning(
+                "configmap %s/%s with the defaults was not created: %s", self.namespace, self.name, error
+            )
+        else:
+            log.info("configmap %s/%s created, with the defaults", self.namespace, self.name)
+
+    def stamp(self) -> object:
+        """Never told: the next pass reads it anyway."""
+        return None

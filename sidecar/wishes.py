@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from sidecar.config import Config, read_config
-from sidecar.sources import SourceError, TextSource
+from sidecar.sources import SourceError, TextSource, WrongTextError
 from toolset import catalogue
 from toolset.documents import toolset_file_problems
 from toolset.yaml_source import YamlError, parse
@@ -21,25 +21,43 @@ T = TypeVar("T")
 
 
 class Followed(Generic[T]):
-    """A text that is followed: its last good meaning, and what is wrong with what stands there now."""
+    """A text that is followed: its last good meaning, and what is wrong with what stands there now.
+
+    Until it could be read once, nothing is known of what people want, and ``known`` is false. A text
+    that is wrong from the start is known only where going on without it is ``dispensable``.
+    """
 
     def __init__(
-        self, what: str, source: TextSource | None, understand: Callable[[str], T], default: T
+        self,
+        what: str,
+        source: TextSource | None,
+        understand: Callable[[str], T],
+        default: T,
+        *,
+        dispensable: bool,
     ) -> None:
         self.value = default
         self.problem = ""
+        self.known = source is None
+        self._dispensable = dispensable
         self._what = what
         self._source = source
         self._understand = understand
         self._default = default
         self._text: str | None = None
+        self._stamp: object = None
+
+    def stirred(self) -> bool:
+        """Whether the text may have changed since it was read; cheap enough to ask often."""
+        return self._source is not None and self._source.stamp() != self._stamp
 
     def refresh(self) -> bool:
         """Reads the text again; returns whether its meaning changed. Never raises."""
         try:
             return self.load()
-        except (SourceError, YamlError) as error:
-            problem = str(error)
+        except SourceError as error:
+            self.known = self.known or (self._dispensable and isinstance(error, WrongTextError))
+            problem = str(error).replace("\n", "; ")
             if problem != self.problem:
                 log.error("%s is not used, the last good one stays: %s", self._what, problem)
             self.problem = problem
@@ -50,10 +68,11 @@ class Followed(Generic[T]):
 
         Raises:
             SourceError: it cannot be read.
-            YamlError: it is wrong.
+            WrongTextError: it is wrong.
         """
         if self._source is None:
             return False
+        self._stamp = self._source.stamp()
         text = self._source.read()
         if text == self._text and not self.problem:
             return False
@@ -65,28 +84,30 @@ class Followed(Generic[T]):
         changed = value != self.value
         if self._text is not None and changed:
             log.info("%s changed: %s", self._what, self._source.description)
-        self.value, self._text, self.problem = value, text, ""
+        self.value, self._text, self.problem, self.known = value, text, "", True
         return changed
 
 
-def _located(error: YamlError, where: str) -> SourceError:
-    return SourceError("; ".join(f"{where}: {problem}" for problem in error.problems))
+def _located(error: YamlError, where: str) -> WrongTextError:
+    return WrongTextError("\n".join(f"{where}: {problem}" for problem in error.problems))
 
 
 def config(source: TextSource | None) -> Followed[Config]:
     """The service's configuration."""
     types = frozenset(catalogue.bundled())
-    return Followed("configuration", source, lambda text: read_config(text, types), Config())
+    return Followed(
+        "configuration", source, lambda text: read_config(text, types), Config(), dispensable=False
+    )
 
 
 def overrides(source: TextSource | None) -> Followed[Any]:
     """The overrides: checked, since they may be written by whoever RBAC lets."""
-    return Followed("overrides", source, _overrides, None)
+    return Followed("overrides", source, _overrides, None, dispensable=True)
 
 
 def base(source: TextSource | None) -> Followed[Any]:
     """HolmesGPT's own toolset file: the user's, and taken as he wrote it."""
-    return Followed("base file", source, lambda text: parse(text).data, None)
+    return Followed("base file", source, lambda text: parse(text).data, None, dispensable=True)
 
 
 def _overrides(text: str) -> Any:

@@ -9,11 +9,13 @@ import json
 import os
 import re
 import secrets
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -62,6 +64,29 @@ def answers(url: str) -> bool:
         return LOCAL.get(url, timeout=2).ok
     except requests.RequestException:
         return False
+
+
+@cache
+def network() -> str:
+    """The part of the loopback network that is this test run's: its ClusterIPs begin with it.
+
+    Two runs on one machine must not talk to each other's servers. What keeps the part is a bound socket:
+    nothing to race for, and nothing left behind by a run that was killed.
+    """
+    for number in range(96, 128):
+        _KEPT.append(socket.socket())
+        with suppress(OSError):
+            _KEPT[-1].bind((f"127.{number}.0.2", 19999))
+            return f"127.{number}"
+    pytest.fail("every part of the loopback network is taken: does something listen on port 19999?")
+
+
+_KEPT: list[socket.socket] = []
+
+
+def pytest_unconfigure() -> None:
+    while _KEPT:
+        _KEPT.pop().close()
 
 
 @dataclass(frozen=True)
@@ -122,7 +147,12 @@ class ControlPlane:
         return path
 
     def _script(self, name: str) -> None:
-        environment = {**os.environ, "BIN": str(part("control-plane")), "APISERVER_ARGS": self.flags}
+        environment = {
+            **os.environ,
+            "BIN": str(part("control-plane")),
+            "APISERVER_ARGS": self.flags,
+            "SERVICE_CIDR": f"{network()}.0.0/16",
+        }
         run([str(ROOT / "tests/testbed" / name), str(self.directory)], env=environment)
 
 
@@ -180,7 +210,7 @@ def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> It
 def cluster_ip() -> Callable[[], str]:
     """Call it for a ClusterIP that nobody has: Kubernetes gives these only to who asks for one of them."""
     hosts = itertools.cycle(range(10, 250))
-    return lambda: f"127.96.0.{next(hosts)}"
+    return lambda: f"{network()}.0.{next(hosts)}"
 
 
 @dataclass
@@ -224,7 +254,7 @@ class Server:
 class Serve(Protocol):
     """Starts a program of its kind at HOST:PORT, with further flags, and returns when it is ready."""
 
-    def __call__(self, address: str, *flags: str, config: str = ...) -> Server: ...
+    def __call__(self, address: str, *flags: str, config: str = ..., ready: str = ...) -> Server: ...
 
 
 PROMETHEUS_CONFIG = "global: {scrape_interval: 5s}\n"
@@ -238,7 +268,7 @@ def _factory(
     """`flags` may hold {address}, {config} and {storage}; flags of the caller come after them."""
     with ExitStack() as running:
 
-        def serve(address: str, *more: str, config: str = default_config) -> Server:
+        def serve(address: str, *more: str, config: str = default_config, ready: str = ready) -> Server:
             here = directory / f"{program}-{address.replace(':', '-')}"
             here.mkdir(exist_ok=True)
             file = here / "config.yaml"
@@ -255,15 +285,28 @@ def _factory(
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Serve]:
-    """Real Prometheus servers: `prometheus("127.96.0.12:9090")`."""
+    """Real Prometheus servers: `prometheus(f"{cluster_ip()}:9090")`."""
     flags = ("--web.listen-address={address}", "--config.file={config}", "--storage.tsdb.path={storage}")
     with _factory(tmp_path, "prometheus", PROMETHEUS_CONFIG, flags, "/-/ready") as serve:
         yield serve
 
 
 @pytest.fixture
+def prometheus_agent(tmp_path: Path) -> Iterator[Serve]:
+    """Real Prometheus servers in agent mode: all of Prometheus but what HolmesGPT needs, a query API."""
+    flags = (
+        "--enable-feature=agent",
+        "--web.listen-address={address}",
+        "--config.file={config}",
+        "--storage.agent.path={storage}",
+    )
+    with _factory(tmp_path, "prometheus", PROMETHEUS_CONFIG, flags, "/-/ready") as serve:
+        yield serve
+
+
+@pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[Serve]:
-    """Real Alertmanagers: `alertmanager("127.96.0.13:9093")`."""
+    """Real Alertmanagers: `alertmanager(f"{cluster_ip()}:9093")`."""
     flags = (
         "--web.listen-address={address}",
         "--config.file={config}",
@@ -300,12 +343,13 @@ class Holmes(Protocol):
         invoke: Sequence[tuple[str, Mapping[str, Any]]] = (),
         then: Sequence[Path] = (),
         env: Mapping[str, str] | None = None,
+        dns: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """What HolmesGPT made of `file`, as `tests/contract/holmes_load.py` describes it.
 
         `check`: ask the backends, as HolmesGPT does before it uses them. `then`: edit the file to be like
         each of these and let HolmesGPT's periodic refresh look. `invoke`: then call these tools. `env`: more
-        of HolmesGPT's environment.
+        of HolmesGPT's environment. `dns`: addresses by name, as the cluster's DNS would answer.
         """
         ...
 
@@ -321,6 +365,7 @@ def holmes() -> Holmes:
         invoke: Sequence[tuple[str, Mapping[str, Any]]] = (),
         then: Sequence[Path] = (),
         env: Mapping[str, str] | None = None,
+        dns: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         command = [
             str(part("holmesgpt") / "bin/python"),
@@ -328,6 +373,8 @@ def holmes() -> Holmes:
             str(file),
         ]
         command += ["--check"] if check else []
+        for name, address in (dns or {}).items():
+            command += ["--dns", f"{name}={address}"]
         for path in then:
             command += ["--then", str(path)]
         for tool, arguments in invoke:

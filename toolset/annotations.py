@@ -15,7 +15,7 @@ from toolset.service import ANNOTATION_PREFIX, Service
 from toolset.text import is_instance_name, is_url_path, printable
 
 _SWITCHES = {"enabled": True, "true": True, "disabled": False, "false": False}
-_TYPE = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 _SCHEMES = {"http": 80, "https": 443}
 
 
@@ -52,8 +52,8 @@ NO_WISHES = Wishes()
 def read_wishes(service: Service, cluster_domain: str) -> Wishes:
     """The wishes of a Service's owner.
 
-    Of a Service without a selector, whose addresses are somebody's choice, only the switch and the
-    type are heard: its path and port would aim our requests.
+    Of a Service without a selector, whose addresses are somebody's choice, only the switch, the
+    type and the name are heard: its path and port would aim our requests.
 
     Raises:
         AnnotationError: a value is not one of those allowed.
@@ -85,7 +85,7 @@ def _switch(given: Mapping[str, str]) -> bool | None:
 def _type(given: Mapping[str, str]) -> str:
     value = given.get(ANNOTATION_PREFIX + "-type", "")
     if value and not _TYPE.fullmatch(value):
-        raise _refused("-type", value, "a-z, 0-9 and -, at most 31 characters")
+        raise _refused("-type", value, "a-z, 0-9 and - between them, at most 31 characters")
     return value
 
 

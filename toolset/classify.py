@@ -91,7 +91,11 @@ def _annotated(service: Service, catalogue: Catalogue, wishes: Wishes) -> Classi
                 ruled_out=f"type {wishes.type} is not in the catalogue: to use it as a custom type, "
                 "say by kubernaut.io/toolset-health-path which path answers when it is healthy"
             )
-        backend = catalogue[CUSTOM]
+        backend = catalogue.get(CUSTOM)
+        if backend is None:
+            return Classification(
+                ruled_out=f"type {wishes.type} by annotation, but custom types are switched off"
+            )
     match = Match(backend)
     match.add(ANNOTATED, f"annotation kubernaut.io/toolset-type={wishes.type}")
     candidate = _candidate(service, match, wishes)

@@ -1,7 +1,8 @@
 """Merges what people configured over what was discovered. People win.
 
-``enabled: false`` stays off, a ``config`` that somebody wrote stays whole, and ``enabled: true``
-alone is completed by the discovered config: HolmesGPT's own rule for two files, field by field.
+``enabled: false`` stays off, a ``config`` that somebody wrote stays whole, and ``enabled`` alone is
+completed by what was discovered: HolmesGPT's own rule for two files, field by field. It needs the rest
+even of what is off: an entry that is no built-in of its own and says only ``enabled: false`` fails.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _entries(value: Any, section: str, problems: list[str]) -> dict[str, Mapping
 
 
 def _entry(theirs: Mapping[str, Any], ours: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if ours is None or theirs.get("enabled") is False:
+    if ours is None:
         return theirs
     if theirs.get("type", ours.get("type")) != ours.get("type"):
         return theirs

@@ -13,7 +13,8 @@ from jsonschema.protocols import Validator
 from toolset.backend import Expectation
 from toolset.text import is_url_path
 
-_BASE_HREF = re.compile(rb"<base\s[^>]*href=[\"']([^\"']{1,200})[\"']", re.IGNORECASE)
+# Bounded, or a page of nothing but "<base " would keep the search busy for seconds.
+_BASE_HREF = re.compile(rb"<base\s[^>]{0,200}href=[\"']([^\"']{1,200})[\"']", re.IGNORECASE)
 _REDIRECTS = range(300, 400)
 _LOGIN = frozenset({401, 403})
 
@@ -69,7 +70,10 @@ def leaked_prefix(answer: Answer) -> str:
     """
     if answer.status in _REDIRECTS:
         location = next(iter(answer.values("location")), "")
-        return _as_prefix(urlsplit(location).path)
+        try:
+            return _as_prefix(urlsplit(location).path)
+        except ValueError:  # no URL at all
+            return ""
     found = _BASE_HREF.search(answer.body)
     return _as_prefix(found.group(1).decode("ascii", "replace")) if found else ""
 
@@ -86,9 +90,9 @@ def _why_not_json(expected: Validator, answer: Answer) -> str:
         return "the answer is longer than what is read of it"
     try:
         document = json.loads(answer.body)
+        error = next(expected.iter_errors(document), None)
     except (ValueError, RecursionError):
         return "body is not JSON"
-    error = next(expected.iter_errors(document), None)
     if error is None:
         return ""
     # The message quotes the answer, which may hold a whole configuration: name the place only.

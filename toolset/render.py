@@ -81,7 +81,7 @@ def with_revision(document: Mapping[str, Any], discovered: Iterable[Discovered] 
 
 def toolset_yaml(document: Mapping[str, Any]) -> str:
     """``custom_toolset.yaml``: every text quoted, so that no reader takes it for something else."""
-    return HEADER + _dump(document)
+    return HEADER + _dump(_without_endpoint_lines(document))
 
 
 def toolset_json(discovered: Iterable[Discovered], settings: Settings) -> str:
@@ -212,7 +212,7 @@ def _description(kept: Sequence[Discovered], rule: ToolsetRule) -> str:
     first = kept[0]
     text = ""
     if rule.many == "separate":
-        text = f"{first.backend.title} {first.service.key}: {first.backend.description}"
+        text = f"{first.backend.title} {first.service.key} - {first.backend.description}"
     elif unproven:
         text = f"{first.backend.title}: {first.backend.description}"
     if unproven:
@@ -303,3 +303,13 @@ def _quote(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_quote(inner) for inner in value]
     return _Quoted(value) if isinstance(value, str) else value
+
+
+def _without_endpoint_lines(value: Any) -> Any:
+    """Quotes keys that end in "endpoint": only services.yaml may hold lines with ``endpoint:``."""
+    if isinstance(value, Mapping):
+        return {
+            _Quoted(key) if key.endswith("endpoint") else key: _without_endpoint_lines(inner)
+            for key, inner in value.items()
+        }
+    return [_without_endpoint_lines(inner) for inner in value] if isinstance(value, list) else value

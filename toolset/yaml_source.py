@@ -15,6 +15,10 @@ import yaml
 
 Path = tuple[str | int, ...]
 
+_YAML = "tag:yaml.org,2002:"
+_READ_AS_TEXT = frozenset(_YAML + name for name in ("timestamp", "value", "merge"))  # 2026-11-24, = and <<
+_TAGS = _READ_AS_TEXT | {_YAML + name for name in ("map", "seq", "str", "int", "float", "bool", "null")}
+
 MAX_DEPTH = 40
 """Nesting that is read. Kubernetes manifests and HolmesGPT's files stay below 20."""
 
@@ -129,6 +133,9 @@ class _Reader:
         if node in self._seen:  # the composer resolves an alias to the very node of its anchor
             raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=node.start_mark)
         self._seen.add(node)
+        if node.tag not in _TAGS:
+            self._problem(node, path, f"the tag {node.tag.replace(_YAML, '!!')} is not allowed")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, lines)
         if isinstance(node, yaml.SequenceNode):
@@ -148,7 +155,7 @@ class _Reader:
         return result
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
-        if node.tag == "tag:yaml.org,2002:timestamp":
+        if node.tag in _READ_AS_TEXT:
             return node.value
         try:
             return self._scalars.construct_object(node)

@@ -1,6 +1,6 @@
 """Let the real HolmesGPT load a toolset file as its server does, and tell as JSON what it made of it.
 
-    python holmes_load.py FILE [--check] [--then FILE]… [--invoke TOOL JSON]…
+    python holmes_load.py FILE [--check] [--dns NAME=IP]… [--then FILE]… [--invoke TOOL JSON]…
 
 Runs with the Python of HolmesGPT's own environment (`.testbed/holmesgpt/bin/python`), not with the project's.
 Tests use it through the fixture `holmes`. It prints:
@@ -16,6 +16,7 @@ Tests use it through the fixture `holmes`. It prints:
                       that one: changes (name, old status, new status), picked_up, error, toolsets as above
     invocations       for each --invoke, after the refreshes: status, error, data
 
+--dns answers for a name as the DNS of a cluster would.
 Without --check nothing is asked of the backends and every healthy status is "not-checked".
 """
 
@@ -25,6 +26,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -261,18 +263,26 @@ def load(options, file, log):
     return told
 
 
+def answer_dns(names):
+    """The names of a cluster's Services resolve inside of it only; everything else stays as it is."""
+    resolve = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *rest, **more: resolve(names.get(host, host), *rest, **more)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--dns", action="append", default=[], metavar="NAME=IP")
     parser.add_argument("--then", type=Path, action="append", default=[], metavar="FILE")
     parser.add_argument("--invoke", nargs=2, action="append", default=[], metavar=("TOOL", "JSON"))
     options = parser.parse_args()
     if not options.check and (options.then or options.invoke):
         parser.error("--then and --invoke need --check: HolmesGPT uses no toolset that it has not checked")
 
+    answer_dns(dict(pair.split("=") for pair in options.dns))
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, options.file.name)  # a copy, because --then edits it
         shutil.copyfile(options.file, file)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.realparts import LOCAL, ControlPlane, Holmes, Serve, answers, running_control_plane
+from tests.realparts import LOCAL, ControlPlane, Serve, answers, running_control_plane
 
 
 def service(namespace: str, name: str, address: str, port: int) -> dict[str, object]:
@@ -72,30 +72,3 @@ def test_a_control_plane_comes_back_as_it_was(tmp_path: Path) -> None:
         plane.start()
         assert plane.server == server
         assert "kept" in plane.kubectl("get", "namespaces", "-o", "name")
-
-
-def test_holmesgpt_queries_a_real_prometheus(
-    holmes: Holmes, prometheus: Serve, cluster_ip: Callable[[], str], tmp_path: Path
-) -> None:
-    server = prometheus(f"{cluster_ip()}:9090")
-    file, edited = tmp_path / "toolset.yaml", tmp_path / "edited.yaml"
-    text = f'toolsets:\n  prometheus/metrics: {{enabled: true, config: {{prometheus_url: "{server.url}"}}}}\n'
-    file.write_text(text + '  discovery/revision-1: {description: "first"}\n')
-    edited.write_text(text + '  discovery/revision-2: {description: "second"}\n')
-
-    told = holmes(
-        file,
-        then=[edited],
-        invoke=[("execute_prometheus_instant_query", {"query": "1 + 1", "description": "two"})],
-    )
-
-    assert told["outcome"] == "loaded", told
-    assert told["toolsets"]["prometheus/metrics"]["status"] == "enabled"
-    assert told["refreshes"][0]["picked_up"]
-    assert told["invocations"][0]["status"] == "success", told["invocations"]
-
-
-def test_holmesgpt_refuses_a_file_of_nothing(holmes: Holmes, tmp_path: Path) -> None:
-    file = tmp_path / "empty.yaml"
-    file.write_text("")
-    assert holmes(file)["outcome"] == "refused"

@@ -4,17 +4,18 @@
 # down.sh DIRECTORY stops it, up.sh starts it again with what it held. Several live side by side.
 #
 # ClusterIPs are loopback addresses: there is no node to forward them, so a test lets a real server listen at the very
-# address of its Service. (Kubernetes gives 127.96.0.2 to 127.96.1.0 only to who asks for one of them.)
+# address of its Service. (Kubernetes gives the first 256 addresses only to who asks for one of them.)
 #
 # Environment:
 #   BIN              directory of the programs (needed)
+#   SERVICE_CIDR     default 127.96.0.0/16
 #   APISERVER_ARGS   further flags of kube-apiserver, split at blanks
 set -euo pipefail
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy # all of it is on this machine
 [ $# = 1 ] || { echo "usage: BIN=PROGRAMS up.sh DIRECTORY" >&2 && exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BIN=$(cd "${BIN:?set BIN to the directory of etcd, kube-apiserver and kube-controller-manager}" && pwd)
-service_cidr=127.96.0.0/12 service_ip=127.96.0.1
+SERVICE_CIDR=${SERVICE_CIDR:-127.96.0.0/16}
 mkdir -p "$1"
 D=$(cd "$1" && pwd)
 umask 077
@@ -67,7 +68,7 @@ if [ ! -s "$D/tokens.csv" ]; then # the first start here: keys, certificates, id
       -keyout "$D/apiserver.key" -out "$D/apiserver.csr"
     openssl x509 -req -in "$D/apiserver.csr" -CA "$D/ca.crt" -CAkey "$D/ca.key" -CAcreateserial -days 3650 \
       -extfile <(printf '%s\n' extendedKeyUsage=serverAuth \
-        "subjectAltName=IP:127.0.0.1,IP:$service_ip,DNS:localhost,DNS:kubernetes.default.svc") -out "$D/apiserver.crt"
+        "subjectAltName=IP:127.0.0.1,IP:${SERVICE_CIDR%.*}.1,DNS:localhost,DNS:kubernetes.default.svc") -out "$D/apiserver.crt"
     openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$D/sa.key"
     openssl pkey -in "$D/sa.key" -pubout -out "$D/sa.pub"
   } >"$D/openssl.log" 2>&1 || { cat "$D/openssl.log" >&2 && exit 1; }
@@ -86,7 +87,7 @@ for try in 1 2 3 4 5; do
   # The endpoint of the Service "kubernetes" may not be a loopback address, so it has none.
   # shellcheck disable=SC2086
   start kube-apiserver --etcd-servers=unix://etcd.sock:0 --bind-address=127.0.0.1 --secure-port="$port" \
-    --advertise-address=127.0.0.1 --endpoint-reconciler-type=none --service-cluster-ip-range=$service_cidr \
+    --advertise-address=127.0.0.1 --endpoint-reconciler-type=none --service-cluster-ip-range="$SERVICE_CIDR" \
     --tls-cert-file="$D/apiserver.crt" --tls-private-key-file="$D/apiserver.key" --client-ca-file="$D/ca.crt" \
     --token-auth-file="$D/tokens.csv" --authorization-mode=RBAC \
     --service-account-issuer=https://kubernetes.default.svc.cluster.local \
@@ -111,7 +112,7 @@ kubeconfig kcm.kubeconfig system:kube-controller-manager
 start kube-controller-manager --kubeconfig="$D/kcm.kubeconfig" --secure-port=0 --leader-elect=false --profiling=false \
   --use-service-account-credentials=true --kube-api-qps=500 --kube-api-burst=1000 \
   --service-account-private-key-file="$D/sa.key" --root-ca-file="$D/ca.crt" \
-  --cluster-signing-cert-file="$D/ca.crt" --cluster-signing-key-file="$D/ca.key" --service-cluster-ip-range=$service_cidr
+  --cluster-signing-cert-file="$D/ca.crt" --cluster-signing-key-file="$D/ca.key" --service-cluster-ip-range="$SERVICE_CIDR"
 # Pods are refused until their namespace has its service account.
 for ((i = 0; ; i++)); do
   if get /api/v1/namespaces/default/serviceaccounts/default; then break; fi

@@ -1,0 +1,153 @@
+"""The command line: what it prints, how it ends, and what bad input gets."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.home import Home, service
+from tests.realparts import ControlPlane, Serve
+from tests.service import command
+
+MANIFEST = """\
+apiVersion: v1
+kind: Service
+metadata: {name: prometheus, namespace: monitoring}
+spec:
+  selector: {app: prometheus}
+  ports: [{name: web, port: 9090}]
+"""
+
+
+def test_json_is_a_contract(home: Home, prometheus: Serve, cluster_ip: Callable[[], str]) -> None:
+    real, nobody = cluster_ip(), cluster_ip()
+    prometheus(f"{real}:9090")
+    home.plane.apply(
+        service(home.watched, "prometheus", real), service(home.watched, "prometheus-gone", nobody)
+    )
+    config = home.plane.directory / "only.yaml"
+    config.write_text(f"service_discovery: {{namespaces: [{home.watched}]}}\n")
+
+    done = command("discover", "--output", "json", "--config", str(config), env=home.env)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    (found,) = told["services"]
+    assert list(found) == ["namespace", "name", "backend", "url", "toolsets", "status", "evidence"]
+    assert found["url"] == f"http://prometheus.{home.watched}.svc.cluster.local:9090"
+    assert (found["backend"], found["status"]) == ("prometheus", "verified")
+    assert found["toolsets"] == ["prometheus/metrics"]
+    assert any("GET /-/healthy" in line for line in found["evidence"])
+    (left_out,) = told["skipped"]
+    assert list(left_out) == ["namespace", "name", "reason"]
+    assert "Connection refused" in left_out["reason"]
+
+
+def test_no_probe_asks_nobody(home: Home, cluster_ip: Callable[[], str]) -> None:
+    home.plane.apply(service(home.watched, "prometheus", cluster_ip()))
+    config = home.plane.directory / "only.yaml"
+    config.write_text(f"service_discovery: {{namespaces: [{home.watched}]}}\n")
+    done = command("discover", "--no-probe", "-o", "yaml", "--config", str(config), env=home.env)
+    assert [found["status"] for found in yaml.safe_load(done.stdout)["services"]] == ["unproven"]
+
+
+def test_manifests_come_from_standard_input_too() -> None:
+    done = command("discover", "--from", "-", "-o", "json", stdin=MANIFEST)
+    assert [found["name"] for found in json.loads(done.stdout)["services"]] == ["prometheus"]
+
+
+def test_kubectls_own_output_is_understood(
+    control_plane: ControlPlane, home: Home, cluster_ip: Callable[[], str]
+) -> None:
+    home.plane.apply(service(home.watched, "prometheus", cluster_ip()))
+    for form in ("yaml", "json"):
+        printed = control_plane.kubectl("get", "services", "-n", home.watched, "-o", form)
+        done = command("discover", "--from", "-", "-o", "json", stdin=printed)
+        assert [found["name"] for found in json.loads(done.stdout)["services"]] == ["prometheus"], form
+
+
+def test_a_broken_manifest_is_named_with_its_line_and_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(MANIFEST)
+    (tmp_path / "broken.yaml").write_text("kind: Service\nmetadata: {name: [\n")
+    (tmp_path / "odd.yaml").write_text(MANIFEST + "---\n" + MANIFEST.replace("9090", "ninety"))
+    done = command("discover", "--from", str(tmp_path), "-o", "json")
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)["services"]) == 1
+    assert f"{tmp_path / 'broken.yaml'}: line 3: not YAML" in done.stderr
+    assert f"{tmp_path / 'odd.yaml'}: line 8: spec.ports[0].port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("discover", "--from", "nowhere"), 1, "nowhere: no such file or directory"),
+        (("discover", "--kubeconfig", "nowhere"), 78, "no usable cluster configuration in nowhere"),
+        (("discover", "--from", "examples/cluster", "--config", "nowhere"), 78, "nowhere: no such file"),
+        (("run", "--from", "examples/cluster", "--toolset-file", "x.conf"), 2, "end in .yaml or .yml"),
+        (("run", "--http", "8080"), 2, "expected HOST:PORT"),
+        (("run", "--http", "127.0.0.1:9090"), 2, "needs another port"),
+        (("validate", "nowhere"), 2, "nowhere: cannot be read"),
+    ],
+)
+def test_what_cannot_work_is_said_in_a_sentence(arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pod_without_its_namespace_is_told_which_variable_is_missing() -> None:
+    done = command("discover", env={"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "9"})
+    assert done.returncode == 78
+
+
+def test_validate_tells_all_errors_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("service_discovery:\n  discovery_interval: soon\n  namespaces: [A]\n  colour: blue\n")
+    done = command("validate", str(file))
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{file}: line 2: service_discovery.discovery_interval: 'soon' is no duration")
+    assert lines[1].startswith(f"{file}: line 3: service_discovery.namespaces[0]: 'A' is no namespace")
+    assert lines[2].startswith(f"{file}: line 4: service_discovery.colour: unknown key; allowed are")
+    assert len(lines) == 3
+
+
+def test_validate_accepts_what_is_right(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("service_discovery: {discovery_interval: 10m}\n")
+    assert "a valid config" in command("validate", str(config)).stdout
+    holmes = command("discover", "--from", "examples/cluster", "-o", "holmes").stdout
+    assert "a valid toolset" in command("validate", "-", stdin=holmes).stdout
+
+
+def test_a_read_only_place_is_named_with_the_cure_and_ends_with_1(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = command("run", "--once", "--from", "examples/cluster", "--toolset-file", str(blocked / "x.yaml"))
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "--toolset-file" in done.stderr
+
+
+def test_once_writes_the_file_and_ends(tmp_path: Path) -> None:
+    file = tmp_path / "custom_toolset.yaml"
+    done = command("run", "--once", "--from", "examples/cluster", "--toolset-file", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "prometheus/metrics" in yaml.safe_load(file.read_text())["toolsets"]
+
+
+def test_log_lines_are_json_when_asked(tmp_path: Path) -> None:
+    done = command(
+        "run",
+        "--once",
+        "--from",
+        "examples/cluster",
+        "--toolset-file",
+        str(tmp_path / "x.yaml"),
+        env={"LOG_FORMAT": "json", "LOG_LEVEL": "info"},
+    )
+    messages = [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    assert any("discovered 7 services" in message for message in messages)

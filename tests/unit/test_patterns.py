@@ -1,0 +1,60 @@
+"""What an operator changes about the catalogue."""
+
+from tests.unit.builders import asking, backend, catalogue, custom_service, service
+from toolset.classify import classify
+from toolset.patterns import Pattern, apply
+
+LAMPS = catalogue(backend("lamp"), backend("bell"))
+
+
+def test_without_patterns_the_catalogue_stays_as_it_is() -> None:
+    assert dict(apply({}, LAMPS)) == dict(LAMPS)
+
+
+def test_a_type_that_is_switched_off_is_not_discovered() -> None:
+    changed = apply({"lamp": Pattern(enabled=False)}, LAMPS)
+    assert list(changed) == ["bell", "custom"]
+    assert classify(service("lamp"), changed).candidates == ()
+
+
+def test_custom_types_that_are_switched_off_are_left_out_with_the_reason() -> None:
+    changed = apply({"custom": Pattern(enabled=False)}, LAMPS)
+    assert classify(custom_service("tracker"), changed).ruled_out == (
+        "type tracker by annotation, but custom types are switched off"
+    )
+    assert classify(service("lamp"), changed).candidates
+
+
+def test_a_name_of_the_operators_own_is_recognised_beside_the_catalogues() -> None:
+    changed = apply({"lamp": Pattern(names=("torch",))}, LAMPS)
+    for name in ("torch", "lamp"):
+        assert [found.type for found in classify(service(name), changed).candidates] == ["lamp"]
+
+
+def test_a_service_with_a_whole_set_of_labels_is_of_the_type() -> None:
+    changed = apply({"lamp": Pattern(selectors=({"team": "light", "tier": "*"},))}, LAMPS)
+    assert classify(service("x", labels={"team": "light", "tier": "1"}), changed).candidates
+    assert not classify(service("x", labels={"team": "light"}), changed).candidates
+
+
+def test_ports_of_the_operator_are_preferred_over_the_catalogues() -> None:
+    changed = apply({"lamp": Pattern(ports=("api", 7))}, LAMPS)
+    [found] = classify(service("lamp", ports=["web:9090", "x:7", "api:80"]), changed).candidates
+    assert [endpoint.port for endpoint in found.endpoints[:3]] == [80, 7, 9090]
+
+
+def test_the_type_with_the_higher_priority_is_asked_first() -> None:
+    both = service("lamp-bell")
+    assert [found.type for found in classify(both, LAMPS).candidates] == ["bell", "lamp"]
+    changed = apply({"lamp": Pattern(priority=5)}, LAMPS)
+    assert [found.type for found in classify(both, changed).candidates] == ["lamp", "bell"]
+
+
+def test_patterns_of_unknown_types_change_nothing() -> None:
+    assert list(apply({"horn": Pattern(names=("horn",))}, LAMPS)) == list(LAMPS)
+
+
+def test_an_annotation_still_overrides_what_a_pattern_recognises() -> None:
+    changed = apply({"lamp": Pattern(names=("torch",))}, LAMPS)
+    [found] = classify(service("torch", annotations=asking(type="bell")), changed).candidates
+    assert found.type == "bell"
