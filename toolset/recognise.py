@@ -215,6 +215,9 @@ class Index:
         for mark in backend.recognise.not_labels:
             if _has(service.labels, mark) or _has(service.selector, mark):
                 return "label " + ", ".join(f"{key}={value}" for key, value in mark.items())
+        for pattern in backend.recognise.not_lines:
+            if any(map(pattern.search, service.workload)):
+                return f"its pods' manifest holds {pattern.pattern}"
         excluding, beside = self._excluding[backend.name], self._beside[backend.name]
         for text in texts:
             held = (

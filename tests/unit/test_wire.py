@@ -33,9 +33,8 @@ def server(talk: Talk) -> Iterator[tuple[int, list[float]]]:
             except OSError:
                 return
             visits.append(time.monotonic())
-            with connection:
-                with suppress(OSError):
-                    talk(connection)
+            with connection, suppress(OSError):
+                talk(connection)
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
