@@ -65,6 +65,7 @@ class EndpointRule:
     ``name_paths`` does the same for Services that a well-known installation calls so. ``secure`` are
     selectors of installations that serve TLS whatever their port is called; an empty value stands for
     a label that is not there.
+    ``leak`` finds the prefix (its group ``path``) in what the product answers to a request outside of it.
     ``hints`` are looked for where a manifest says more than the Service, the most reliable first.
     ``schemes`` are how the product can be spoken to, ``port_schemes`` how on ports that differ.
     """
@@ -78,6 +79,7 @@ class EndpointRule:
     schemes: tuple[Scheme, ...] = ("http", "https")
     port_schemes: Mapping[PortRef, tuple[Scheme, ...]] = field(default_factory=dict)
     hints: tuple[Hint, ...] = ()
+    leak: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True)

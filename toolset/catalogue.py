@@ -203,6 +203,7 @@ class _EndpointSchema(Strict):
     schemes = _schemes()
     port_schemes = fields.Dict(keys=_PortKey(), values=_schemes())
     hints = _Tuple(fields.Nested(_HintSchema))
+    leak = _Pattern()
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> EndpointRule:
