@@ -56,7 +56,7 @@ def expected(ports: Sequence[Port], rule: EndpointRule) -> Port | None:
         if ref in GENERIC_PORTS:
             continue
         for port in possible:
-            if matches(port, ref) or (isinstance(ref, int) and port.target == str(ref)):
+            if matches(port, ref) or port.target == str(ref):
                 return port
     return None
 
@@ -122,7 +122,7 @@ def _ordered(ports: Sequence[Port], rule: EndpointRule, foreign: frozenset[int])
     ordered: dict[Port, None] = {}
     for ref in rule.ports:
         for port in possible:
-            if matches(port, ref) or (isinstance(ref, int) and port.target == str(ref)):
+            if matches(port, ref) or port.target == str(ref):
                 ordered.setdefault(port)
     for port in possible:
         if port.number not in foreign:
