@@ -230,9 +230,8 @@ class Index:
             about = self._mentioned(text.words, backend) >= 0
             held = beside.first_in(text.words)
             for part in text.parts:
-                held = held or excluding.first_in(
-                    self._telling(part, backend, named=len(texts) > 1, about=about)
-                )
+                telling = self._telling(part, backend, named=len(texts) > 1, about=about)
+                held = held or excluding.first_in(telling)
             if held:
                 return f"{text.source} {'-'.join(text.words)} holds {held}"
         return ""
@@ -272,13 +271,15 @@ def _match(found: dict[str, Match], backend: Backend) -> Match:
 
 def _texts(service: Service) -> Iterator[_Text]:
     for source, labels in (("selector", service.selector), ("labels", service.labels)):
-        parts = tuple(
-            _Part(split(labels[key]), is_component=key in _COMPONENT_LABELS)
-            for key in IDENTITY_LABELS
-            if labels.get(key)
-        )
-        if parts:
-            yield _Text(source, tuple(word for part in parts for word in part.words), parts)
+        parts: list[_Part] = []
+        words: Words = ()
+        for key in IDENTITY_LABELS:
+            if key in labels:
+                part = _Part(split(labels[key]), is_component=key in _COMPONENT_LABELS)
+                parts.append(part)
+                words += part.words
+        if words:
+            yield _Text(source, words, tuple(parts))
     name = split(service.name)
     yield _Text("name", name, (_Part(name, is_name=True),))
 
