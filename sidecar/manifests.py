@@ -1,6 +1,7 @@
 """Services from manifests: what ``kubectl get services -A -o yaml`` or ``helm template`` prints.
 
-Stands where the cluster stands when there is none: a file, a directory, or standard input.
+Stands where the cluster stands when there is none: a file, a directory, or standard input. Manifests
+that hold the workloads too tell more: see :mod:`toolset.workload`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from toolset import workload
 from toolset.service import InvalidServiceError, Service
 from toolset.yaml_source import Document, YamlError, dotted, parse_all
 from toolset.yaml_source import Path as YamlPath
@@ -48,15 +50,43 @@ def read(path: str) -> Manifests:
         ManifestError: there is nothing at ``path`` that could be read.
     """
     services: dict[str, Service] = {}
+    beside = _Beside()
     problems: list[str] = []
     for source, text in _texts(path, problems):
         try:
             for document in _documents(text):
-                for service in _services(document, source, problems):
+                for service in _services(document, source, problems, beside):
                     services[service.key] = service
         except YamlError as error:
             problems += [f"{source}: {problem}" for problem in error.problems]
-    return Manifests(tuple(sorted(services.values(), key=lambda s: (s.namespace, s.name))), tuple(problems))
+    known = beside.complete(services.values())
+    return Manifests(tuple(sorted(known, key=lambda s: (s.namespace, s.name))), tuple(problems))
+
+
+@dataclass
+class _Beside:
+    """What stands beside the Services and tells of them."""
+
+    workloads: list[Mapping[str, Any]] = field(default_factory=list)
+    config_maps: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+
+    def take(self, obj: Mapping[str, Any]) -> None:
+        if obj.get("kind") in workload.KINDS:
+            self.workloads.append(obj)
+        elif obj.get("kind") == "ConfigMap":
+            meta, data = obj.get("metadata"), obj.get("data")
+            if isinstance(meta, Mapping) and isinstance(data, Mapping):
+                self.config_maps[str(meta.get("namespace") or "default"), str(meta.get("name"))] = data
+
+    def complete(self, services: Iterable[Service]) -> Iterator[Service]:
+        by_namespace: dict[str, list[workload.Workload]] = {}
+        for obj in self.workloads:
+            known = workload.read(obj, self.config_maps)
+            by_namespace.setdefault(known.namespace, []).append(known)
+        for service in services:
+            behind = [it for it in by_namespace.get(service.namespace, ()) if it.is_behind(service)]
+            lines = tuple(line for it in behind for line in it.lines)
+            yield replace(service, workload=lines) if lines else service
 
 
 def fingerprint(path: str) -> str:
@@ -117,13 +147,14 @@ def _documents(text: str) -> list[Document]:
     return parse_all(text, line_depth=_LINE_DEPTH)
 
 
-def _services(document: Document, source: str, problems: list[str]) -> Iterator[Service]:
+def _services(document: Document, source: str, problems: list[str], beside: _Beside) -> Iterator[Service]:
     for path, obj in _objects(document.data):
         where = f"{source}: line {document.line(path)}" if document.lines else f"{source}{_place(path)}"
         if not isinstance(obj, Mapping):
             problems.append(f"{where}: expected a Kubernetes object, found {obj!r:.60}")
             continue
         if obj.get("kind") != "Service" or obj.get("apiVersion", "v1") != "v1":
+            beside.take(obj)
             continue
         try:
             yield Service.from_object(obj)

@@ -191,14 +191,14 @@ async def _prove(line: Line, candidate: Candidate) -> Verdict:
             and not endpoint.path
             and not candidate.wishes.address.path
         ):
-            endpoints[:0] = await _disclosed(line, endpoint)
+            endpoints[:0] = await _disclosed(line, candidate, endpoint)
     assert best is not None  # noqa: S101 - classify gives every candidate an endpoint
     return best
 
 
-async def _disclosed(line: Line, endpoint: Endpoint) -> list[Endpoint]:
+async def _disclosed(line: Line, candidate: Candidate, endpoint: Endpoint) -> list[Endpoint]:
     answer = await line.get(endpoint.scheme, endpoint.port, "/")
-    prefix = leaked_prefix(answer) if isinstance(answer, Answer) else ""
+    prefix = leaked_prefix(answer, candidate.backend.endpoint.leak) if isinstance(answer, Answer) else ""
     return [Endpoint(endpoint.scheme, endpoint.port, path) for path in _parents(prefix)]
 
 

@@ -30,6 +30,7 @@ class Recognition:
     ``not_words`` and ``not_labels`` rule out what carries the name and is something else: such a word
     behind the product's, or as a component. ``not_beside`` rules out wherever it stands.
     ``port_signature`` are ports that suffice together where nothing says otherwise.
+    ``not_lines`` rule out by what a manifest says of the pods.
     ``prefer`` are the parts of one installation by which a person would address it, the best first.
     """
 
@@ -39,7 +40,21 @@ class Recognition:
     not_words: tuple[str, ...] = ()
     not_beside: tuple[str, ...] = ()
     not_labels: tuple[Mapping[str, str], ...] = ()
+    not_lines: tuple[re.Pattern[str], ...] = ()
     prefer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a line about the pods behind a Service tells of its endpoint (:mod:`toolset.workload`).
+
+    ``line`` is searched in each; where it has a group ``path``, that (of a URL its path) is the prefix.
+    ``scheme`` is what it speaks then. The hint counts only where some line holds ``requires``.
+    """
+
+    line: re.Pattern[str]
+    requires: re.Pattern[str] | None = None
+    scheme: Scheme | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,8 @@ class EndpointRule:
     ``name_paths`` does the same for Services that a well-known installation calls so. ``secure`` are
     selectors of installations that serve TLS whatever their port is called; an empty value stands for
     a label that is not there.
+    ``leak`` finds the prefix (its group ``path``) in what the product answers to a request outside of it.
+    ``hints`` are looked for where a manifest says more than the Service, the most reliable first.
     ``schemes`` are how the product can be spoken to, ``port_schemes`` how on ports that differ.
     """
 
@@ -61,6 +78,8 @@ class EndpointRule:
     secure: tuple[Mapping[str, str], ...] = ()
     schemes: tuple[Scheme, ...] = ("http", "https")
     port_schemes: Mapping[PortRef, tuple[Scheme, ...]] = field(default_factory=dict)
+    hints: tuple[Hint, ...] = ()
+    leak: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from toolset.backend import (
     EndpointRule,
     Exchange,
     Expectation,
+    Hint,
     Recognition,
     Scheme,
     ToolsetRule,
@@ -161,6 +162,7 @@ class _RecognitionSchema(Strict):
     not_words = _words()
     not_beside = _words()
     not_labels = _labels()
+    not_lines = _Tuple(_Pattern())
     prefer = _words()
 
     @post_load
@@ -181,6 +183,16 @@ def _schemes() -> fields.Field[Any]:
     return _Tuple(fields.String(validate=validate.OneOf(get_args(Scheme))), validate=validate.Length(min=1))
 
 
+class _HintSchema(Strict):
+    line = _Pattern(required=True)
+    requires = _Pattern()
+    scheme = fields.String(validate=validate.OneOf(get_args(Scheme)))
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Hint:
+        return Hint(**data)
+
+
 class _EndpointSchema(Strict):
     ports = _Tuple(_Port())
     not_ports = _Tuple(_Port())
@@ -190,6 +202,8 @@ class _EndpointSchema(Strict):
     secure = _Tuple(fields.Dict(keys=fields.String(), values=fields.String()))
     schemes = _schemes()
     port_schemes = fields.Dict(keys=_PortKey(), values=_schemes())
+    hints = _Tuple(fields.Nested(_HintSchema))
+    leak = _Pattern()
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> EndpointRule:

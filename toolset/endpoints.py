@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from toolset.annotations import Address
 from toolset.backend import EndpointRule, PortRef, Scheme
 from toolset.service import SERVING_CERTIFICATE, Port, Service
+from toolset.text import is_url_path
 
 MAX_ENDPOINTS = 16
 """Endpoints tried per candidate: ports x schemes x prefixes, the likeliest first."""
@@ -55,7 +56,7 @@ def expected(ports: Sequence[Port], rule: EndpointRule) -> Port | None:
         if ref in GENERIC_PORTS:
             continue
         for port in possible:
-            if matches(port, ref) or (isinstance(ref, int) and port.target == str(ref)):
+            if matches(port, ref) or port.target == str(ref):
                 return port
     return None
 
@@ -71,6 +72,7 @@ def candidates(
     ports = _ordered(service.ports, rule, foreign)
     if address.port:
         ports = [port for port in ports if port.number == address.port] or [Port(address.port)]
+    said = _hinted(service.workload, rule)
     endpoints: dict[Endpoint, None] = {}
     for second_choice in (False, True):
         for port in ports:
@@ -78,9 +80,41 @@ def candidates(
             if address.scheme in schemes:
                 schemes = tuple(scheme for scheme in schemes if scheme == address.scheme)
             for scheme in schemes[1:] if second_choice else schemes[:1]:
-                for path in _paths(port, rule, address, service.name):
+                for path in _paths(port, rule, address, service.name, said.path):
                     endpoints.setdefault(Endpoint(scheme, port.number, path))
-    return tuple(endpoints)[:MAX_ENDPOINTS]
+    ordered = sorted(endpoints, key=lambda it: bool(said.scheme) and it.scheme != said.scheme)
+    return tuple(ordered)[:MAX_ENDPOINTS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the pods' manifest tells; None is nothing."""
+
+    path: str | None = None
+    scheme: Scheme | None = None
+
+
+def _hinted(lines: Sequence[str], rule: EndpointRule) -> _Said:
+    path: str | None = None
+    scheme: Scheme | None = None
+    if not lines:
+        return _Said()
+    for hint in rule.hints:
+        if hint.requires is not None and not any(map(hint.requires.search, lines)):
+            continue
+        for found in filter(None, map(hint.line.search, lines)):
+            if path is None and "path" in hint.line.groupindex:
+                path = _as_prefix(found["path"])
+            scheme = scheme or hint.scheme
+    return _Said(path, scheme)
+
+
+def _as_prefix(text: str) -> str | None:
+    """The prefix that a path or a URL has; None where it is neither."""
+    if "://" in text:
+        text = "/" + text.partition("://")[2].partition("/")[2]
+    path = text.strip("\"' ").rstrip("/")
+    return path if not path or is_url_path(path) else None
 
 
 def _ordered(ports: Sequence[Port], rule: EndpointRule, foreign: frozenset[int]) -> list[Port]:
@@ -88,7 +122,7 @@ def _ordered(ports: Sequence[Port], rule: EndpointRule, foreign: frozenset[int])
     ordered: dict[Port, None] = {}
     for ref in rule.ports:
         for port in possible:
-            if matches(port, ref) or (isinstance(ref, int) and port.target == str(ref)):
+            if matches(port, ref) or port.target == str(ref):
                 ordered.setdefault(port)
     for port in possible:
         if port.number not in foreign:
@@ -96,15 +130,21 @@ def _ordered(ports: Sequence[Port], rule: EndpointRule, foreign: frozenset[int])
     return list(ordered)
 
 
-def _paths(port: Port, rule: EndpointRule, address: Address, name: str) -> tuple[str, ...]:
+def _paths(port: Port, rule: EndpointRule, address: Address, name: str, said: str | None) -> tuple[str, ...]:
     if address.path or address.port:
         return (address.path,)
-    if name in rule.name_paths:
+    if name in rule.name_paths and said is None:
         return rule.name_paths[name]
-    for ref, paths in rule.port_paths.items():
-        if matches(port, ref):
-            return paths
-    return rule.paths
+    own = next((paths for ref, paths in rule.port_paths.items() if matches(port, ref)), ())
+    if said is None:
+        return own or rule.paths
+    return tuple(said + path for path in own) or tuple(dict.fromkeys((said, *rule.paths)))
+
+
+def _probed(port: Port, line: str) -> bool:
+    """Whether the kubelet is told to ask this port by TLS."""
+    words = line.split(" ", 3)
+    return words[:2] == ["probe", "HTTPS"] and words[2] in {port.target or str(port.number), port.name}
 
 
 def _selected(selector: Mapping[str, str], mark: Mapping[str, str]) -> bool:
@@ -119,6 +159,7 @@ def _schemes(port: Port, rule: EndpointRule, service: Service) -> tuple[Scheme, 
         bool(_TLS.search(said))
         or (port.number in _TLS_PORTS and not _HTTP.search(said))
         or (certified and not _HTTP.search(said))
+        or any(_probed(port, line) for line in service.workload)
         or any(_selected(service.selector, mark) for mark in rule.secure)
     )
     schemes = next((known for ref, known in rule.port_schemes.items() if matches(port, ref)), rule.schemes)

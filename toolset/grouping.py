@@ -85,9 +85,9 @@ def _rank(candidate: Candidate) -> tuple[object, ...]:
     return (
         not annotated,
         service.headless,
-        not service.selector and bool(service.labels) is False,
         _preference(service, prefer),
         "internal" in words,
+        not any(find(words, split(word)) >= 0 for word in candidate.backend.recognise.words),
         len(words),
         service.name,
     )

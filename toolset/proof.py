@@ -62,12 +62,16 @@ def why_not(expect: Expectation, answer: Answer) -> str:
     return ""
 
 
-def leaked_prefix(answer: Answer) -> str:
+def leaked_prefix(answer: Answer, leak: re.Pattern[str] | None = None) -> str:
     """The path prefix that a server discloses in its answer to ``GET /``; empty when it does not.
 
     Prometheus, Alertmanager and Thanos redirect ``/`` to their ``--web.route-prefix``; single-page
-    applications such as Jaeger and Grafana write theirs into ``<base href>``.
+    applications such as Jaeger and Grafana write theirs into ``<base href>``. ``leak`` is how else the
+    product tells it.
     """
+    told = leak.search(answer.body.decode("utf-8", "replace")) if leak else None
+    if told:
+        return _as_prefix(told["path"])
     if answer.status in _REDIRECTS:
         location = next(iter(answer.values("location")), "")
         try:

@@ -20,7 +20,7 @@ from importlib.resources import files
 from toolset import endpoints
 from toolset.backend import Backend, PortRef
 from toolset.service import Service
-from toolset.words import Words, find, is_neutral, split
+from toolset.words import PARTS, Words, is_neutral, split, stem
 from toolset.yaml_source import parse
 
 IDENTITY_LABELS = (
@@ -56,12 +56,19 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    words: Words
+    is_component: bool = False
+    is_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Text:
-    """One name of the workload: the words, and which of them name a component."""
+    """One name of the workload, and the labels that it was put together from."""
 
     source: str
     words: Words
-    component: Words = ()
+    parts: tuple[_Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,33 +222,47 @@ class Index:
         for mark in backend.recognise.not_labels:
             if _has(service.labels, mark) or _has(service.selector, mark):
                 return "label " + ", ".join(f"{key}={value}" for key, value in mark.items())
+        for pattern in backend.recognise.not_lines:
+            if any(map(pattern.search, service.workload)):
+                return f"its pods' manifest holds {pattern.pattern}"
         excluding, beside = self._excluding[backend.name], self._beside[backend.name]
         for text in texts:
-            held = (
-                beside.first_in(text.words)
-                or excluding.first_in(self._behind(text, backend, len(texts) > 1))
-                or excluding.first_in(text.component)
-            )
+            about = self._mentioned(text.words, backend) >= 0
+            held = beside.first_in(text.words)
+            for part in text.parts:
+                telling = self._telling(part, backend, named=len(texts) > 1, about=about)
+                held = held or excluding.first_in(telling)
             if held:
                 return f"{text.source} {'-'.join(text.words)} holds {held}"
         return ""
 
-    def _behind(self, text: _Text, backend: Backend, named: bool) -> Words:
-        """The words that could say that it is something else: those behind the first mention.
+    def _telling(self, part: _Part, backend: Backend, *, named: bool, about: bool) -> Words:
+        """The words that could say that it is something else: those behind the product's last mention.
 
-        Of a Service's name beside labels, and of a text that does not mention the product, the last
-        words, which is where charts put the part: operators call a Service by the product and then by
-        whatever its owner called the installation.
+        Of a Service's name beside labels only the last two, which is where charts put the part: operators
+        call a Service by the product and then by whatever its owner called the installation. What does
+        not mention the product is telling where it names a component, as the last word of a name, and
+        where it is one word beside another label that does.
         """
-        if text.source == "name" and named:
-            return text.words[1:][-2:]
-        starts = [
-            start + len(phrase)
-            for word in dict.fromkeys(text.words)
-            for phrase, backends in self._phrases.get(word, {}).items()
-            if backend in backends and (start := find(text.words, phrase)) >= 0
-        ]
-        return text.words[min(starts) :] if starts else text.words[1:][-2:]
+        end = self._mentioned(part.words, backend)
+        if part.is_name:
+            behind = part.words[max(end, 1) :]
+            if not named:
+                return behind
+            return behind[-2:] if end >= 0 else stem(behind, PARTS)[-1:]
+        if end >= 0:
+            return part.words[end:]
+        return part.words if part.is_component or (about and len(part.words) == 1) else ()
+
+    def _mentioned(self, words: Words, backend: Backend) -> int:
+        """Where the last mention of the product ends; -1 where there is none."""
+        last = -1
+        for start, word in enumerate(words):
+            for phrase, backends in self._phrases.get(word, {}).items():
+                end = start + len(phrase)
+                if end > last and backend in backends and words[start:end] == phrase:
+                    last = end
+        return last
 
 
 def _match(found: dict[str, Match], backend: Backend) -> Match:
@@ -250,18 +271,17 @@ def _match(found: dict[str, Match], backend: Backend) -> Match:
 
 def _texts(service: Service) -> Iterator[_Text]:
     for source, labels in (("selector", service.selector), ("labels", service.labels)):
-        names: list[str] = []
-        component: Words = ()
+        parts: list[_Part] = []
+        words: Words = ()
         for key in IDENTITY_LABELS:
-            value = labels.get(key)
-            if value:
-                words = split(value)
-                names += words
-                if key in _COMPONENT_LABELS:
-                    component = words
-        if names:
-            yield _Text(source, tuple(names), component)
-    yield _Text("name", split(service.name))
+            if key in labels:
+                part = _Part(split(labels[key]), is_component=key in _COMPONENT_LABELS)
+                parts.append(part)
+                words += part.words
+        if words:
+            yield _Text(source, words, tuple(parts))
+    name = split(service.name)
+    yield _Text("name", name, (_Part(name, is_name=True),))
 
 
 def _has(labels: Mapping[str, str], mark: Mapping[str, str]) -> bool:

@@ -52,7 +52,8 @@ class Service:
 
     ``ports`` holds TCP ports only, at most :data:`MAX_PORTS`; ``dropped_ports`` counts the rest.
     ``cluster_ip`` is empty for headless Services, for those of type ExternalName, and in manifests that
-    no API server has seen; ``headless`` says which ones ask for none.
+    no API server has seen; ``headless`` says which ones ask for none. ``workload`` are lines about the
+    pods behind it, where it comes from manifests that hold them (:mod:`toolset.workload`).
     """
 
     namespace: str
@@ -66,6 +67,7 @@ class Service:
     ports: tuple[Port, ...] = ()
     dropped_ports: int = 0
     headless: bool = False
+    workload: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 
 from toolset.yaml_source import parse
@@ -21,8 +22,9 @@ NEUTRAL = PARTS | frozenset(_WORDS["owners"])
 """Words behind a product's name that leave it the product: they say which part of it, or whose."""
 
 
+@lru_cache(maxsize=4096)
 def split(text: str) -> Words:
-    """``text`` in words: lower case letters and digits between anything else."""
+    """``text`` in words: lower case letters and digits between anything else. Labels repeat: kept a while."""
     return tuple(word for word in _SEPARATORS.split(text.lower()) if word)
 
 

@@ -26,12 +26,15 @@ def main() -> None:
     """Prints the figures."""
     records = score.load()
     print(f"{len(records)} Services in {len(score.clusters(records))} clusters, offline:")
-    mine = list(offline.choices(records))
-    for scope in ("all", "core"):
-        result = score.score(records, mine, scope)
-        print(*score.report(f"dynamic-toolset, {scope}", result, by_kind=scope == "all"), sep="\n")
-    for what, texts in sorted(score.score(records, mine).details.items()):
-        print(f"  {what}:", *texts, sep="\n    ")
+    for workloads in (False, True):
+        mine = list(offline.choices(records, workloads=workloads))
+        given = "Services and workloads" if workloads else "Services alone"
+        for scope in ("all", "core"):
+            result = score.score(records, mine, scope)
+            title = f"dynamic-toolset from {given}, {scope}"
+            print(*score.report(title, result, by_kind=scope == "all"), sep="\n")
+        for what, texts in sorted(score.score(records, mine).details.items()):
+            print(f"  {what}:", *texts, sep="\n    ")
     holmes = list(baselines.holmesgpt(records))
     family = score.score(records, holmes, "core", family=True, only=score.FAMILY)
     print(*score.report("HolmesGPT's selectors, PromQL only", family), sep="\n")

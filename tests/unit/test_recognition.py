@@ -41,6 +41,14 @@ def test_the_whole_url_is_right_as_far_as_a_service_shows_it(result: score.Score
     assert result.url() >= 0.88, result.details
 
 
+def test_with_the_workloads_the_whole_url_is_right() -> None:
+    """Arguments, environment, probes and configuration tell the prefix that a Service cannot show."""
+    result = score.score(RECORDS, offline.choices(RECORDS, workloads=True))
+    assert result.url() >= 0.97, result.details
+    assert result.precision >= 0.98, result.details
+    assert result.recall >= 0.97, result.details
+
+
 def test_it_beats_those_before() -> None:
     mine = score.score(RECORDS, offline.choices(RECORDS), "core")
     former = score.score(RECORDS, baselines.former(RECORDS), "core")
