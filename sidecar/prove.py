@@ -143,10 +143,12 @@ class NetworkProber:
             return await asyncio.gather(*map(one, questions))
 
     async def _judge(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
-        line = _Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls)
+        limit = self._timeout * CANDIDATE_TIMEOUTS
+        until = time.monotonic() + limit
+        line = _Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls, until)
         best: Verdict | None = None
         try:
-            async with asyncio.timeout(self._timeout * CANDIDATE_TIMEOUTS):
+            async with asyncio.timeout(limit):
                 if question.proven is not None:
                     return await _check(line, question.proven)
                 for candidate in question.candidates:
@@ -166,7 +168,7 @@ class NetworkProber:
             first.endpoint,
             Outcome.UNREACHABLE,
             first.verify_ssl,
-            (f"no verdict within {self._timeout * CANDIDATE_TIMEOUTS:g} s",),
+            (f"no verdict within {limit:g} s",),
         )
 
 
@@ -186,11 +188,20 @@ class _Line:
     domain: str
     timeout: float
     tls: ssl.SSLContext
+    until: float
     answers: dict[tuple[Scheme, int, str], Answer] = field(default_factory=dict)
     dead: dict[tuple[Scheme, int], _Failure] = field(default_factory=dict)
     unverified: set[int] = field(default_factory=set)
 
     async def get(self, scheme: Scheme, port: int, path: str) -> Answer | _Failure:
+        """An answer, or why there is none.
+
+        Raises:
+            TimeoutError: the time of the Service is up. Its own timeout cannot be relied on for that: one
+                that passes at the same moment as that of a probe is lost in it.
+        """
+        if time.monotonic() >= self.until:
+            raise TimeoutError
         if (scheme, port) in self.dead:
             return self.dead[scheme, port]
         if (scheme, port, path) not in self.answers:
