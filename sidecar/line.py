@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -46,13 +47,21 @@ class Line:
     domain: str
     timeout: float
     tls: ssl.SSLContext
+    until: float
     answers: dict[tuple[Scheme, int, str], Answer] = field(default_factory=dict)
     said: dict[tuple[Scheme, int, bytes], Answer] = field(default_factory=dict)
     dead: dict[tuple[Scheme, int], Failure] = field(default_factory=dict)
     unverified: set[int] = field(default_factory=set)
 
     async def get(self, scheme: Scheme, port: int, path: str, accept: str = "") -> Answer | Failure:
-        """The answer to a GET request."""
+        """The answer to a GET request, or why there is none.
+
+        Raises:
+            TimeoutError: the time of the Service is up. Its own timeout cannot be relied on for that: one
+                that passes at the same moment as that of a probe is lost in it.
+        """
+        if time.monotonic() >= self.until:
+            raise TimeoutError
         if (scheme, port) in self.dead:
             return self.dead[scheme, port]
         if (scheme, port, path + accept) not in self.answers:
@@ -70,7 +79,13 @@ class Line:
         return self.answers[scheme, port, path + accept]
 
     async def converse(self, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
-        """An exchange of another protocol than HTTP; the same one is not repeated."""
+        """An exchange of another protocol than HTTP; the same one is not repeated.
+
+        Raises:
+            TimeoutError: as :meth:`get`.
+        """
+        if time.monotonic() >= self.until:
+            raise TimeoutError
         scheme, port, send = endpoint.scheme, endpoint.port, exchange.send or b""
         if (scheme, port) in self.dead:
             return self.dead[scheme, port]

@@ -144,10 +144,12 @@ class NetworkProber:
             return await asyncio.gather(*map(one, questions))
 
     async def _judge(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
-        line = Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls)
+        limit = self._timeout * CANDIDATE_TIMEOUTS
+        until = time.monotonic() + limit
+        line = Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls, until)
         best: Verdict | None = None
         try:
-            async with asyncio.timeout(self._timeout * CANDIDATE_TIMEOUTS):
+            async with asyncio.timeout(limit):
                 if question.proven is not None:
                     return await _again(line, question.proven)
                 for candidate in question.candidates:
@@ -167,7 +169,7 @@ class NetworkProber:
             first.endpoint,
             Outcome.UNREACHABLE,
             first.verify_ssl,
-            (f"no verdict within {self._timeout * CANDIDATE_TIMEOUTS:g} s",),
+            (f"no verdict within {limit:g} s",),
         )
 
 

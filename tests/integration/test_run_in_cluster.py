@@ -328,12 +328,13 @@ def test_overrides_of_people_win_and_dangerous_ones_are_left_out(
     off = "toolsets: {prometheus/metrics: {enabled: false}}"
     home.plane.apply(config_map(home.own, name, {"overrides.yaml": off}))
     running = start(env=home.env).wait_ready()
-    assert running.toolsets() == {"prometheus/metrics": {"enabled": False}}
+    assert running.toolsets()["prometheus/metrics"]["enabled"] is False
 
     shell = 'toolsets: {evil: {description: "x", tools: [{name: sh, command: "id"}]}}'
     home.plane.apply(config_map(home.own, name, {"overrides.yaml": shell}))
     until(lambda: running.logged("overrides is not used"), "it is told")
-    assert running.toolsets() == {"prometheus/metrics": {"enabled": False}}, "the last good ones stay"
+    assert running.toolsets()["prometheus/metrics"]["enabled"] is False, "the last good ones stay"
+    assert "evil" not in running.toolsets()
 
 
 def test_an_api_server_that_is_away_at_the_start_is_waited_for(

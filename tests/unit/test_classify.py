@@ -69,6 +69,7 @@ class TestRecognising:
             "lamp"
         ]
         assert types(service("x", labels={"lamp.io/cluster": "a"}), marked) == []
+        assert types(service("x", labels={"lamp.io/cluster": "a", "lamp.io/role": "spare"}), marked) == []
 
     def test_a_port_signature_makes_a_candidate_when_every_port_of_it_is_there(self) -> None:
         signed = lamp(port_signature=["glow", 7])

@@ -293,6 +293,12 @@ class TestANastyServer:
         assert [each.candidate for each in told] == [each.candidates[0] for each in asked]
         assert [each.outcome is Outcome.VERIFIED for each in told] == [True, *[False] * len(answering), True]
 
+    def test_a_port_that_never_answers_is_asked_once_whatever_there_is_to_try(self, farm: Farm) -> None:
+        server = farm.serve(hang)
+        told = verdict(server, backend("lamp", endpoint={"paths": ["", "/a", "/b"]}), timeout=IMPATIENT)
+        assert told.evidence == (DEAD,)
+        assert server.targets == ["/about"]
+
     def test_of_100_mb_only_the_beginning_is_read(self, farm: Farm) -> None:
         server = farm.serve(NASTY["sends 100 MB"].behaviour)
         verdict(server)
@@ -445,6 +451,22 @@ class TestMany:
         assert told.outcome is Outcome.UNREACHABLE
         assert told.evidence == (f"no verdict within {IMPATIENT * CANDIDATE_TIMEOUTS:g} s",)
         assert time.monotonic() - started < IMPATIENT * len(ports)
+
+    def test_its_share_is_not_exceeded_either_when_the_process_was_held_up(self, farm: Farm) -> None:
+        """Then the deadline of one probe and that of its Service have passed at the same moment."""
+        first = farm.serve(hang)
+        ports = [first.port, *(farm.serve(hang, ip=first.ip).port for _ in range(9))]
+        dead = question(first, ports=[f"web-{port}:{port}" for port in ports])
+        finished: list[float] = []
+
+        def hold_up(*_: object) -> None:
+            if not finished:
+                time.sleep(IMPATIENT * (CANDIDATE_TIMEOUTS + 1))
+            finished.append(time.monotonic())
+
+        [told, _] = ask(dead, question(farm.serve(GOOD)), timeout=IMPATIENT, observe=hold_up)
+        assert told.outcome is Outcome.UNREACHABLE
+        assert finished[1] - finished[0] < IMPATIENT * len(ports) / 2
 
     def test_more_than_may_run_at_a_time_are_all_asked_and_answered_in_order(self, farm: Farm) -> None:
         asked = [question(farm.serve(GOOD)) for _ in range(10)]
