@@ -113,7 +113,8 @@ class Discoverer:
                 results[these[0].service.key] = _skip(these[0], reason)
             else:
                 askable.append(these)
-        for verdict in self._prober.ask([self._question(these, now) for these in askable]):
+        verdicts = self._prober.ask([self._question(these, now) for these in askable]) if askable else []
+        for verdict in verdicts:
             results[verdict.candidate.service.key] = self._decide(verdict, now)
         return results
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def write_file(path: Path, text: str) -> bool:
     data = text.encode()
     try:
         if _holds(path, data):
+            if stat.S_IMODE(path.stat().st_mode) != FILE_MODE:
+                path.chmod(FILE_MODE)
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the same directory, since only within one file system is a rename a single step.

@@ -14,6 +14,10 @@ from urllib.parse import urlsplit
 from toolset.service import ANNOTATION_PREFIX, Service
 from toolset.text import is_instance_name, is_url_path, printable
 
+KNOWN = frozenset(
+    ANNOTATION_PREFIX + suffix for suffix in ("", "-type", "-name", "-endpoint", "-health-path", "-tenant")
+)
+
 _SWITCHES = {"enabled": True, "true": True, "disabled": False, "false": False}
 _TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 _SCHEMES = {"http": 80, "https": 443}
@@ -59,6 +63,10 @@ def read_wishes(service: Service, cluster_domain: str) -> Wishes:
         AnnotationError: a value is not one of those allowed.
     """
     given = service.annotations
+    unknown = sorted(key for key in given if key.startswith(ANNOTATION_PREFIX) and key not in KNOWN)
+    if unknown:
+        known = ", ".join(sorted(KNOWN))
+        raise AnnotationError(f"annotation {printable(unknown[0], 80)!r} is not known; known are {known}")
     if not given:
         return NO_WISHES
     wishes = Wishes(enabled=_switch(given), type=_type(given), name=_name(given))

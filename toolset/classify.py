@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from toolset import endpoints
 from toolset.annotations import NO_WISHES, AnnotationError, Wishes, read_wishes
 from toolset.backend import Backend, Scheme
-from toolset.catalogue import CUSTOM, Catalogue
+from toolset.catalogue import CUSTOM, Catalogue, bundled
 from toolset.endpoints import Endpoint
 from toolset.recognise import Match
 from toolset.service import Service
@@ -75,12 +75,14 @@ def classify(service: Service, catalogue: Catalogue, cluster_domain: str = "clus
         reasons.append(
             "annotated kubernaut.io/toolset, but its type is not recognised: add kubernaut.io/toolset-type"
         )
-    return Classification(ruled_out="; ".join(reasons))
+    return Classification(ruled_out="; ".join(sorted(reasons)))
 
 
 def _annotated(service: Service, catalogue: Catalogue, wishes: Wishes) -> Classification:
     """A Service whose owner says what it is: a type of the catalogue, or one of his own."""
     backend = catalogue.get(wishes.type)
+    if backend is None and wishes.type in bundled():
+        return Classification(ruled_out=f"type {wishes.type} is switched off by service_patterns")
     if backend is None or backend.name == CUSTOM:
         if not service.selector:
             return Classification(

@@ -129,7 +129,13 @@ def test_a_refusal_shows_control_characters_as_escapes_and_is_short() -> None:
 
 
 def test_no_annotation_names_a_credential() -> None:
-    assert wishes(type="lamp", token="{{ env.TOKEN }}", secret="s", env="HOME") == Wishes(type="lamp")
+    with pytest.raises(AnnotationError, match="toolset-token' is not known; known are"):
+        wishes(type="lamp", token="{{ env.TOKEN }}")
+
+
+def test_a_misspelt_annotation_does_not_go_unnoticed() -> None:
+    with pytest.raises(AnnotationError, match="toolset-helth-path' is not known"):
+        wishes(type="lamp", helth_path="/healthz")
 
 
 def test_of_a_service_without_a_selector_no_path_and_no_port_is_heard() -> None:

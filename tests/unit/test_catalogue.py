@@ -116,3 +116,10 @@ def test_a_broken_proof_is_told_with_its_place(broken: str, told: str) -> None:
     with pytest.raises(CatalogueError, match=told) as error:
         read_backend(MINIMAL.replace("[[{get: /}]]", broken), "thing.yaml")
     assert "thing.yaml: line 5" in str(error.value)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_no_proof_carries_a_query(backend: Backend) -> None:
+    """Before it is proven, an address gets no query: some products run ``?query=`` on any path."""
+    asked = [exchange.get or "" for proof in (*backend.proofs, backend.refusals) for exchange in proof]
+    assert not [path for path in asked if "?" in path]

@@ -82,14 +82,13 @@ class TestRecognising:
         found = candidate(service("my-lamp", labels=labels), catalogue(marked))
         assert found.evidence == (
             "label lamp.io/cluster=*",
-            f"{NAME}=lamp",
-            "name my-lamp holds lamp",
+            "labels lamp",
             "port web:9090",
         )
 
     def test_no_label_of_a_manifest_speaks_to_the_terminal(self) -> None:
         found = candidate(service("x", labels={"app": "lamp/\x1b[2J\n"}), catalogue(lamp()))
-        assert found.evidence[0] == "app=lamp/\\x1b[2j\\n holds lamp"
+        assert found.evidence[0] == "labels lamp-2j"
 
     def test_more_evidence_scores_higher(self) -> None:
         weak = candidate(service("my-lamp", ports=[1]), catalogue(lamp()))
@@ -97,11 +96,17 @@ class TestRecognising:
         assert strong.score > weak.score
 
     def test_of_several_candidates_the_likeliest_is_first(self) -> None:
-        both = service("bell-for-lamp", labels={NAME: "lamp"})
-        assert types(both, backend("bell"), lamp()) == ["lamp", "bell"]
+        both = service("bell", labels={"lamp.io/cluster": "a"})
+        assert types(both, backend("bell"), lamp(labels=[{"lamp.io/cluster": "*"}])) == ["lamp", "bell"]
 
-    def test_equally_likely_candidates_stand_in_alphabetical_order(self) -> None:
-        assert types(service("lamp-bell"), lamp(), backend("bell")) == ["bell", "lamp"]
+    def test_a_name_is_a_compound_whose_last_product_says_what_it_is(self) -> None:
+        assert types(service("lamp-bell"), lamp(), backend("bell")) == ["bell"]
+        assert types(service("bell-lamp"), lamp(), backend("bell")) == ["lamp"]
+
+    def test_a_type_that_the_operator_switched_off_does_not_come_back_by_annotation(self) -> None:
+        wishes = asking("enabled", type="prometheus", health_path="/")
+        told = ruled_out(service("x", annotations=wishes), lamp())
+        assert told == "type prometheus is switched off by service_patterns"
 
 
 class TestRulingOut:
@@ -114,7 +119,7 @@ class TestRulingOut:
     def test_the_word_is_sought_in_labels_and_selector_too(self, where: str) -> None:
         marked: dict[str, Any] = {where: {NAME: "lamp-shade"}}
         told = ruled_out(service("lamp", **marked), lamp(not_words=["shade"]))
-        assert told == f"not Lamp: {NAME} lamp-shade holds shade"
+        assert told == f"not Lamp: {where} lamp-shade holds shade"
 
     def test_a_label_rules_out(self) -> None:
         told = ruled_out(service("lamp", labels={"role": "spare"}), lamp(not_labels=[{"role": "spare"}]))
@@ -133,9 +138,11 @@ class TestRulingOut:
         assert types(service("lamp-shade"), lamp(not_words=["shade"]), shade) == ["shade"]
 
     def test_all_reasons_are_told(self) -> None:
-        assert ruled_out(service("lamp-bell-exporter"), lamp(), backend("bell")) == (
-            "not Bell: name lamp-bell-exporter holds exporter: it exports metrics about the product; "
-            "not Lamp: name lamp-bell-exporter holds exporter: it exports metrics about the product"
+        marked = lamp(labels=[{"lamp.io/cluster": "*"}], not_labels=[{"role": "spare"}])
+        both = service("bell-exporter", labels={"lamp.io/cluster": "a", "role": "spare"})
+        assert ruled_out(both, marked, backend("bell")) == (
+            "not Bell: name bell-exporter holds exporter: it exports metrics about the product; "
+            "not Lamp: label role=spare"
         )
 
     def test_an_external_name_is_left_out_with_the_reason(self) -> None:

@@ -14,7 +14,8 @@ from toolset.catalogue import Catalogue
 from toolset.discovered import Discovery, Skipped, Status
 from toolset.service import Service
 
-LAMPS = catalogue(backend("lamp"), backend("bell"))
+MARK = {"lamp.io/cluster": "*"}
+LAMPS = catalogue(backend("lamp", recognise={"words": ["lamp"], "labels": [MARK]}), backend("bell"))
 CONFIG = Config(cache_ttl=timedelta(seconds=100), unhealthy_retention=timedelta(seconds=1000))
 
 
@@ -80,7 +81,7 @@ class TestOneLook:
     def test_what_is_verified_is_discovered_with_all_its_evidence(self, lamp: Cluster) -> None:
         [found] = lamp.look(0).discovered
         assert (found.status, found.service.key, found.type) == (Status.VERIFIED, "shop/lamp", "lamp")
-        assert found.evidence == ("name lamp holds lamp", "port web:9090", "said verified")
+        assert found.evidence == ("name lamp", "port web:9090", "said verified")
 
     def test_what_asks_for_a_login_is_discovered_and_waits_for_credentials(self, lamp: Cluster) -> None:
         lamp.says(Outcome.NEEDS_CREDENTIALS)
@@ -104,13 +105,13 @@ class TestOneLook:
     def test_both_lists_are_sorted_whatever_the_order_of_the_services(self) -> None:
         names = [
             ("b", "lamp"),
-            ("a", "lamp-b"),
+            ("a", "other-lamp"),
             ("a", "lamp"),
             ("b", "lamp-exporter"),
             ("a", "lamp-exporter"),
         ]
-        seen = Cluster(*(service(name, namespace) for namespace, name in names)).look(0)
-        assert [found.service.key for found in seen.discovered] == ["a/lamp", "a/lamp-b", "b/lamp"]
+        seen = Cluster(*(service(name, at, selector={"pod": name}) for at, name in names)).look(0)
+        assert [found.service.key for found in seen.discovered] == ["a/lamp", "a/other-lamp", "b/lamp"]
         assert [skip.namespace for skip in seen.skipped] == ["a", "b"]
 
     def test_what_is_ruled_out_is_told_and_what_nothing_speaks_of_is_not(self) -> None:
@@ -134,10 +135,10 @@ class TestOneLook:
         assert found.status is Status.UNPROVEN
 
     def test_the_prober_is_asked_about_all_candidates_of_a_service_in_one_question(self) -> None:
-        cluster = Cluster(service("lamp-bell"))
+        cluster = Cluster(service("bell", labels={"lamp.io/cluster": "x"}))
         cluster.look(0)
         [question] = cluster.prober.asked
-        assert [candidate.type for candidate in question.candidates] == ["bell", "lamp"]
+        assert [candidate.type for candidate in question.candidates] == ["lamp", "bell"]
 
 
 class TestMemory:

@@ -44,10 +44,12 @@ def test_ports_of_the_operator_are_preferred_over_the_catalogues() -> None:
 
 
 def test_the_type_with_the_higher_priority_is_asked_first() -> None:
-    both = service("lamp-bell")
-    assert [found.type for found in classify(both, LAMPS).candidates] == ["bell", "lamp"]
-    changed = apply({"lamp": Pattern(priority=5)}, LAMPS)
+    both = service("bell", labels={"team": "light"})
+    marked = Pattern(selectors=({"team": "light"},))
+    changed = apply({"lamp": marked}, LAMPS)
     assert [found.type for found in classify(both, changed).candidates] == ["lamp", "bell"]
+    changed = apply({"lamp": marked, "bell": Pattern(priority=50)}, LAMPS)
+    assert [found.type for found in classify(both, changed).candidates] == ["bell", "lamp"]
 
 
 def test_patterns_of_unknown_types_change_nothing() -> None:

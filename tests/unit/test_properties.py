@@ -230,6 +230,7 @@ EXCHANGES: list[Exchange] = [
     for entry in bundled().values()
     for proof in (*entry.proofs, entry.refusals, (entry.health,))
     for exchange in proof
+    if exchange is not None
 ]
 BODY = st.one_of(st.binary(max_size=200), JSON.map(lambda data: json.dumps(data).encode()))
 HEADER = st.tuples(

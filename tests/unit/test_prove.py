@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import prove
+from sidecar import line
 from sidecar.line import MAX_BODY
 from sidecar.prove import CANDIDATE_TIMEOUTS, NetworkProber, NoProber, Outcome, Question, Verdict
 from tests.unit.builders import asking, backend, catalogue, service
@@ -100,7 +100,7 @@ class TestAGoodServer:
         self, farm: Farm, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server = farm.serve(GOOD)
-        monkeypatch.setitem(prove._DEFAULT_PORTS, "http", server.port)
+        monkeypatch.setitem(line._DEFAULT_PORTS, "http", server.port)
         assert verdict(server).outcome is Outcome.VERIFIED
         assert {request.headers["host"] for request in server.requests} == {"lamp.shop.svc.cluster.local"}
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -429,8 +429,10 @@ class TestBundled:
     @pytest.mark.parametrize("name", sorted(set(bundled()) - {"custom"}))
     @pytest.mark.parametrize("count", [1, 2])
     def test_every_bundled_backend_becomes_a_file_that_holmesgpt_loads(self, name: str, count: int) -> None:
-        ports: Sequence[str] = ["http:80"]
-        seen = [discovered(service(name, f"n{n}", ports=ports)) for n in range(count)]
+        entry = bundled()[name]
+        ports = [next(ref for ref in entry.endpoint.ports if isinstance(ref, int))]
+        word = entry.recognise.words[0]
+        seen = [discovered(service(word, f"n{n}", ports=ports)) for n in range(count)]
         assert toolset_file_problems(parse(text(*seen))) == []
         assert not re.search(r"\$[a-z]", text(*seen)), "a placeholder was left"
 
