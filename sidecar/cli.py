@@ -16,6 +16,7 @@ from sidecar import log, validation
 from sidecar.cluster import Cluster, ClusterError
 from sidecar.config import WRITTEN_OUT
 from sidecar.controller import Controller, Settings
+from sidecar.explain import UnknownServiceError
 from sidecar.metrics import Metrics
 from sidecar.output import FORMATS, as_table
 from sidecar.publication import Targets
@@ -114,6 +115,28 @@ def discover(output: str, log_level: str | None, **where: Any) -> None:
         controller.look()
     _fail_unless_seen(controller)
     click.echo(FORMATS[output](controller.report.discovery, _rendering(controller)), nl=False)
+
+
+@main.command("explain")
+@click.argument("service", metavar="NAMESPACE/NAME")
+@_where
+def explain_command(service: str, log_level: str | None, **where: Any) -> None:
+    """Tell of one Service every step: what speaks for it, what it was asked, and what comes of it.
+
+    Exit code: 0 told, 1 not seen, 78 the configuration is wrong.
+    """
+    log.set_up(where.pop("log_format"), log_level or "error")
+    namespace, slash, name = service.partition("/")
+    if not slash or not namespace or not name:
+        raise click.BadParameter(f"{service!r}: expected NAMESPACE/NAME", param_hint="NAMESPACE/NAME")
+    controller = Controller(_settings(**where), Metrics())
+    _load_config(controller)
+    try:
+        text = controller.explain(service)
+    except (SourceError, UnknownServiceError) as error:
+        click.echo(f"Error: {printable(str(error), 1000)}", err=True)
+        sys.exit(1)
+    click.echo(text, nl=False)
 
 
 @main.command()

@@ -156,6 +156,15 @@ class Cluster:
         except NotFoundError:
             return None
 
+    def endpoint_slices(self, namespace: str, service: str) -> list[JsonObject]:
+        """The EndpointSlices of one Service.
+
+        Raises:
+            ClusterError: they could not be read.
+        """
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{quote(namespace)}/endpointslices"
+        return list(self._list_pages(path, {"labelSelector": f"kubernetes.io/service-name={service}"}))
+
     def apply_config_map(self, obj: Mapping[str, Any]) -> JsonObject:
         """Server-side apply: makes the given fields ours, keeps those of others.
 

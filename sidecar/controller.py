@@ -9,16 +9,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sidecar import wishes
 from sidecar.config import Config
 from sidecar.discovery import Discoverer, Recognised, recognise
+from sidecar.explain import Setting, explain
 from sidecar.metrics import FAILED, SUCCESS, Metrics
 from sidecar.prove import NetworkProber, NoProber, Prober
 from sidecar.publication import Publication, Targets
 from sidecar.sources import ServiceSource, SourceError, TextSource
-from toolset import catalogue, patterns
+from toolset import catalogue, patterns, render
 from toolset.discovered import Discovery
 from toolset.service import Service
 
@@ -80,7 +81,7 @@ class Controller:
         self._publication = Publication(
             settings.targets, settings.cluster_domain, self._base, self._overrides
         )
-        self._discoverer = Discoverer(NoProber(), self._config.value)
+        self._discoverer = Discoverer(NoProber(), self._config.value, settings.source.slices)
         self._recognised: Recognised | None = None
         self._stopping = threading.Event()
         self._turned_at = time.monotonic()
@@ -143,6 +144,24 @@ class Controller:
             self._stopping.wait(TICK_SECONDS)
         deadline.cancel()
 
+    def explain(self, key: str) -> str:
+        """Every step of what becomes of the Service ``namespace/name``; nothing is published.
+
+        Raises:
+            SourceError: the Services cannot be seen.
+            UnknownServiceError: it is not among them.
+        """
+        setting = Setting(
+            patterns.apply(self.config.service_patterns, catalogue.bundled()),
+            self.config,
+            render.Settings(self.settings.cluster_domain, frozenset(self.config.trusted_namespaces)),
+            self._prober(keep_trace=True),
+            self.settings.source.slices,
+        )
+        # Installations do not reach beyond a namespace.
+        only = replace(self.config, namespaces=(key.partition("/")[0],))
+        return explain(key, self.settings.source.services(only), setting)
+
     def _prompted(self) -> bool:
         return self.settings.source.changed() or any(followed.stirred() for followed in self._followed)
 
@@ -194,6 +213,7 @@ class Controller:
             patterns.apply(self.config.service_patterns, catalogue.bundled()),
             self.config,
             self.settings.cluster_domain,
+            self.settings.source.slices,
         )
 
     def _counted(self, services: Iterable[Service]) -> Iterator[Service]:
@@ -202,7 +222,7 @@ class Controller:
                 self.settings.progress(f"{count} Services seen")
             yield service
 
-    def _prober(self) -> Prober:
+    def _prober(self, *, keep_trace: bool = False) -> Prober:
         if not self.settings.probe or self.config.skip_health_check:
             return NoProber()
         return NetworkProber(
@@ -210,6 +230,7 @@ class Controller:
             timeout=self.config.probe_timeout.total_seconds(),
             concurrency=self.config.probe_concurrency,
             observe=self._asked,
+            keep_trace=keep_trace,
         )
 
     def _asked(self, seconds: float, done: int, of: int) -> None:

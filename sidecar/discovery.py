@@ -7,11 +7,12 @@ good for ``cache_ttl``, and what fails stays as unhealthy for ``unhealthy_retent
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.config import Config
 from sidecar.prove import Outcome, Prober, Question, Verdict
+from toolset.backing import Slice, backed, why_nobody_answers
 from toolset.catalogue import Catalogue
 from toolset.classify import Candidate, classify
 from toolset.discovered import Discovered, Discovery, Skipped, Status
@@ -21,6 +22,9 @@ from toolset.service import Service
 log = logging.getLogger(__name__)
 
 _Result = Discovered | Skipped
+
+Slices = Callable[[Service], list[Slice] | None]
+"""Gives the EndpointSlices of a Service; None where they cannot be seen."""
 
 _STATUS = {
     Outcome.VERIFIED: Status.VERIFIED,
@@ -51,8 +55,17 @@ class _Known:
     failing_since: float | None = None
 
 
-def recognise(services: Iterable[Service], catalogue: Catalogue, config: Config, domain: str) -> Recognised:
-    """Classifies every Service in the watched namespaces, and finds those that front the same thing."""
+def recognise(
+    services: Iterable[Service],
+    catalogue: Catalogue,
+    config: Config,
+    domain: str,
+    slices: Slices = lambda _: None,
+) -> Recognised:
+    """Classifies every Service in the watched namespaces, and finds those that front the same thing.
+
+    ``slices`` are asked for a headless Service only where it is the one to configure.
+    """
     candidates: dict[str, tuple[Candidate, ...]] = {}
     skipped: dict[str, Skipped] = {}
     for service in services:
@@ -64,6 +77,8 @@ def recognise(services: Iterable[Service], catalogue: Catalogue, config: Config,
         elif classification.candidates:
             candidates[service.key] = classification.candidates
     groups = {found.chosen[0].service.key: found for found in group(candidates.values())}
+    for found in groups.values():
+        found.chosen = _with_address(found.chosen, catalogue, domain, slices)
     return Recognised(
         tuple(groups[key].chosen for key in sorted(groups)),
         tuple(skipped[key] for key in sorted(skipped)),
@@ -71,10 +86,22 @@ def recognise(services: Iterable[Service], catalogue: Catalogue, config: Config,
     )
 
 
+def _with_address(
+    these: tuple[Candidate, ...], catalogue: Catalogue, domain: str, slices: Slices
+) -> tuple[Candidate, ...]:
+    """A headless Service is recognised once more with the address and ports of one of its pods."""
+    service = these[0].service
+    if not service.headless:
+        return these
+    known = backed(service, slices(service) or ())
+    return (classify(known, catalogue, domain).candidates or these) if known.pod_ip else these
+
+
 class Discoverer:
     """Proves what was recognised, and remembers what it proved. Times are seconds of one clock."""
 
-    def __init__(self, prober: Prober, config: Config) -> None:
+    def __init__(self, prober: Prober, config: Config, slices: Slices = lambda _: None) -> None:
+        self._slices = slices
         self._prober = prober
         self._config = config
         self._known: dict[str, _Known] = {}
@@ -148,6 +175,14 @@ class Discoverer:
         expires = known.proved_at + self._config.cache_ttl.total_seconds()
         return now if now >= expires else known.proved_at
 
+    def _explained(self, verdict: Verdict, reason: str) -> str:
+        """With what EndpointSlices say of a Service that nobody answers for; no veto of their own."""
+        if verdict.outcome is not Outcome.UNREACHABLE:
+            return reason
+        slices = self._slices(verdict.candidate.service)
+        why = why_nobody_answers(slices) if slices is not None else ""
+        return f"{reason}; {why}" if why else reason
+
     def _decide(self, verdict: Verdict, now: float) -> Discovered | Skipped:
         key = verdict.candidate.service.key
         known = self._known.get(key)
@@ -159,7 +194,7 @@ class Discoverer:
             (f"looks like {verdict.candidate.backend.title}, but: {verdict.outcome.value}", *verdict.evidence)
         )
         if known is None:
-            return _skip(verdict.candidate, reason)
+            return _skip(verdict.candidate, self._explained(verdict, reason))
         since = known.failing_since if known.failing_since is not None else now
         self._known[key] = replace(known, failing_since=since)
         if now - since > self._config.unhealthy_retention.total_seconds():
@@ -203,8 +238,8 @@ def _passed_over(result: _Result, entry: Discovered) -> Skipped:
 
 
 def _unaskable(candidate: Candidate, prober: Prober) -> str:
-    if prober.asks and not candidate.service.cluster_ip:
-        return f"looks like {candidate.backend.title}, but is headless: it has no ClusterIP to ask"
+    if prober.asks and not candidate.service.address:
+        return f"looks like {candidate.backend.title}, but is headless, and no ready endpoint is known to ask"
     return ""
 
 

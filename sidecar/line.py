@@ -19,6 +19,7 @@ from sidecar import wire
 from toolset.backend import Exchange, Scheme
 from toolset.classify import Candidate, Endpoint
 from toolset.proof import Answer
+from toolset.text import printable
 
 MAX_BODY = 64 * 1024
 """Bytes read of an answer. No proof of the catalogue needs more."""
@@ -52,6 +53,8 @@ class Line:
     said: dict[tuple[Scheme, int, bytes], Answer] = field(default_factory=dict)
     dead: dict[tuple[Scheme, int], Failure] = field(default_factory=dict)
     unverified: set[int] = field(default_factory=set)
+    trace: list[str] = field(default_factory=list)
+    """What was asked and what came, for people; a line each."""
 
     async def get(self, scheme: Scheme, port: int, path: str, accept: str = "") -> Answer | Failure:
         """The answer to a GET request, or why there is none.
@@ -70,11 +73,14 @@ class Line:
             except TimeoutError:
                 # Whatever a port that accepts and never answers speaks, it is not asked again.
                 failure = Failure(f"no answer within {self.timeout:g} s")
+                self.trace.append(f"GET {scheme}://…:{port}{path}: {failure.reason}")
                 self.dead |= {("http", port): failure, ("https", port): failure}
                 return failure
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 self.dead[scheme, port] = Failure(_reason(error))
+                self.trace.append(f"GET {scheme}://…:{port}{path}: {self.dead[scheme, port].reason}")
                 return self.dead[scheme, port]
+            self.trace.append(f"GET {scheme}://…:{port}{path}: {_described(answer)}")
             self.answers[scheme, port, path + accept] = answer
         return self.answers[scheme, port, path + accept]
 
@@ -101,6 +107,7 @@ class Line:
                     f"cannot connect: {error or f'no answer within {self.timeout:g} s'}"
                 )
                 return self.dead[scheme, port]
+            self.trace.append(f"{scheme} port {port}, {len(send)} bytes sent: {len(body)} bytes came")
             self.said[scheme, port, send] = Answer(0, body=body)
             if exchange.once:
                 wire.MEMORY.keep(service.uid or service.key, port, body)
@@ -112,7 +119,7 @@ class Line:
         assert expect is not None  # noqa: S101 - the catalogue's schema asks for it
         contexts = [self.tls, _UNVERIFIED] if scheme == "tls" else [None]
         for context in contexts:
-            address = wire.Address(service.cluster_ip, port, name, context)
+            address = wire.Address(service.address, port, name, context)
             try:
                 return await wire.converse(
                     address, exchange.send or b"", expect, timeout=self.timeout, limit=MAX_BODY
@@ -134,7 +141,7 @@ class Line:
     ) -> Answer:
         service = self.candidate.service
         name = service.host(self.domain)
-        ip = ip_address(service.cluster_ip)
+        ip = ip_address(service.address)
         address = f"[{ip}]" if ip.version == 6 else str(ip)  # noqa: PLR2004 - IPv6
         host = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
         async with self.session.get(
@@ -156,6 +163,12 @@ async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
         return (await content.readexactly(MAX_BODY + 1))[:MAX_BODY], True
     except asyncio.IncompleteReadError as end:
         return end.partial, False
+
+
+def _described(answer: Answer) -> str:
+    """Never the body: it may hold a whole configuration."""
+    kind = next(iter(answer.values("content-type")), "no content type")
+    return printable(f"status {answer.status}, {kind}, {len(answer.body)} bytes", 120)
 
 
 def _reason(error: Exception) -> str:

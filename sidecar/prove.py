@@ -53,6 +53,7 @@ class Outcome(StrEnum):
 class Verdict:
     """What is known of a Service after asking: the candidate and endpoint that it is about.
 
+    ``trace`` is all that was asked and what came, a line each, where the prober was told to keep it.
     ``proof`` is the part of ``evidence`` that showed what it is; empty where nothing did.
     """
 
@@ -62,6 +63,7 @@ class Verdict:
     verify_ssl: bool = True
     evidence: tuple[str, ...] = ()
     proof: tuple[str, ...] = ()
+    trace: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ class NetworkProber:
         timeout: float = 5.0,
         concurrency: int = 64,
         observe: Callable[[float, int, int], object] = lambda *_: None,
+        keep_trace: bool = False,
     ) -> None:
+        self._keep_trace = keep_trace
         self._domain = cluster_domain
         self._timeout = timeout
         self._concurrency = concurrency
@@ -147,6 +151,10 @@ class NetworkProber:
         limit = self._timeout * CANDIDATE_TIMEOUTS
         until = time.monotonic() + limit
         line = Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls, until)
+        verdict = await self._judge_on(line, question, limit)
+        return replace(verdict, trace=tuple(line.trace)) if self._keep_trace else verdict
+
+    async def _judge_on(self, line: Line, question: Question, limit: float) -> Verdict:
         best: Verdict | None = None
         try:
             async with asyncio.timeout(limit):

@@ -13,6 +13,7 @@ from sidecar.cluster import Cluster, ClusterError
 from sidecar.config import Config
 from sidecar.manifests import ManifestError
 from sidecar.publish import LABELS
+from toolset.backing import Slice
 from toolset.service import Service
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ class ServiceSource(Protocol):
             SourceError: they cannot be seen; nothing is known about what is there.
         """
 
+    def slices(self, service: Service) -> list[Slice] | None:
+        """The EndpointSlices of a Service; None where they cannot be seen."""
+
     def changed(self) -> bool:
         """Whether something changed since :meth:`services`; cheap enough to ask four times a second."""
 
@@ -69,6 +73,11 @@ class ManifestSource:
             raise SourceError(f"{self._path}: no Service could be read of it")
         return read.services
 
+    def slices(self, service: Service) -> list[Slice] | None:
+        """Manifests hold none."""
+        del service
+        return None
+
     def changed(self) -> bool:
         """Whether a manifest was added, removed or written."""
         return self._fingerprint != self._now()
@@ -94,6 +103,14 @@ class ClusterSource:
             yield from self._cluster.services(config.namespaces)
         except ClusterError as error:
             raise SourceError(str(error)) from error
+
+    def slices(self, service: Service) -> list[Slice] | None:
+        """Asked for one Service at a time: only few need them."""
+        try:
+            return [*self._cluster.endpoint_slices(service.namespace, service.name)]
+        except ClusterError as error:
+            log.warning("the EndpointSlices of %s cannot be seen: %s", service.key, error)
+            return None
 
     def changed(self) -> bool:
         """Never told: the interval decides."""

@@ -36,6 +36,7 @@ class Home:
         for namespace in (own, watched):
             rules = [
                 {"apiGroups": [""], "resources": ["services"], "verbs": ["list"]},
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
                 {
                     "apiGroups": [""],
                     "resources": ["configmaps"],

@@ -142,6 +142,15 @@ def identifier(found: Discovered) -> str:
     return f"{found.service.namespace}__{found.service.name}"
 
 
+def why_not_rendered(found: Discovered, settings: Settings) -> str:
+    """Why a discovered Service is in no toolset of HolmesGPT's; empty when it is."""
+    if found.status is Status.NEEDS_CREDENTIALS:
+        return "it asks for a login, and no credentials are bound to it"
+    if not _admitted(found, settings):
+        return f"its texts reach the LLM, and {found.service.namespace} is not in trusted_namespaces"
+    return "" if found.toolsets else f"HolmesGPT has no toolset for {found.backend.title}: listed only"
+
+
 def _admitted(found: Discovered, settings: Settings) -> bool:
     return not found.backend.trusted_only or found.service.namespace in settings.trusted_namespaces
 

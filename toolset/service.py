@@ -52,7 +52,8 @@ class Service:
 
     ``ports`` holds TCP ports only, at most :data:`MAX_PORTS`; ``dropped_ports`` counts the rest.
     ``cluster_ip`` is empty for headless Services, for those of type ExternalName, and in manifests that
-    no API server has seen; ``headless`` says which ones ask for none. ``workload`` are lines about the
+    no API server has seen; ``headless`` says which ones ask for none. ``pod_ip`` is the address of a ready
+    pod, once :mod:`toolset.backing` has found one for a headless Service. ``workload`` are lines about the
     pods behind it, where it comes from manifests that hold them (:mod:`toolset.workload`).
     """
 
@@ -67,7 +68,13 @@ class Service:
     ports: tuple[Port, ...] = ()
     dropped_ports: int = 0
     headless: bool = False
+    pod_ip: str = ""
     workload: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The IP address to ask: the Service's own, or of a headless one that of a pod, where known."""
+        return self.cluster_ip or self.pod_ip
 
     @property
     def key(self) -> str:

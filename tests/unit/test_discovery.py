@@ -126,7 +126,7 @@ class TestOneLook:
     def test_a_headless_service_has_no_address_to_ask(self) -> None:
         cluster = Cluster(service("lamp", cluster_ip=""))
         [skip] = cluster.look(0).skipped
-        assert skip.reason == "looks like Lamp, but is headless: it has no ClusterIP to ask"
+        assert skip.reason == "looks like Lamp, but is headless, and no ready endpoint is known to ask"
         assert cluster.prober.asked == []
 
     def test_nothing_needs_an_address_where_nothing_is_asked(self) -> None:

@@ -1,0 +1,62 @@
+"""What EndpointSlices tell of a Service: whether pods stand behind it, and where those of a headless one are.
+
+The fields are those of the discovery.k8s.io/v1 API reference,
+https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+from toolset.service import Port, Service
+
+Slice = Mapping[str, Any]
+
+
+def backed(service: Service, slices: Iterable[Slice]) -> Service:
+    """A headless Service with the address and the ports of a ready pod; any other as it is.
+
+    Whoever resolves its name gets the pods' addresses, so that the pods' ports are the ones to speak to,
+    whatever the Service says.
+    """
+    if not service.headless:
+        return service
+    for one in slices:
+        for address in _ready(one):
+            return replace(service, pod_ip=address, ports=_ports(service.ports, one))
+    return service
+
+
+def why_nobody_answers(slices: Iterable[Slice]) -> str:
+    """What the slices say of a Service that does not answer; empty when they do not explain it."""
+    return "" if any(address for one in slices for address in _ready(one)) else "it has no ready endpoints"
+
+
+def _ready(one: Slice) -> Iterator[str]:
+    for endpoint in one.get("endpoints") or ():
+        # API reference: a missing condition is to be read as ready.
+        if (endpoint.get("conditions") or {}).get("ready", True) is False:
+            continue
+        for address in endpoint.get("addresses") or ():
+            if _is_pods(str(address)):
+                yield str(address)
+
+
+def _is_pods(text: str) -> bool:
+    """Slices of Services without a selector are somebody's choice: never the machine's own addresses."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False  # a name (addressType FQDN): whoever owns it decides where it leads
+    return not (
+        address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    )
+
+
+def _ports(ports: Iterable[Port], one: Slice) -> tuple[Port, ...]:
+    by_name = {str(port.get("name") or ""): port.get("port") for port in one.get("ports") or ()}
+    known = ((port, by_name.get(port.name)) for port in ports)
+    return tuple(replace(port, number=number) if isinstance(number, int) else port for port, number in known)
