@@ -6,7 +6,7 @@ path, its line and what is allowed: a misspelt ``exclude_namespaces`` must not g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -14,12 +14,17 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate
 
 from toolset import schema
+from toolset.credentials import Binding, Credentials
+from toolset.documents import text_problems
 from toolset.duration import Duration
 from toolset.patterns import Pattern
 from toolset.schema import Strict
-from toolset.yaml_source import Document, Problem, YamlError, parse
+from toolset.yaml_source import Document, Path, Problem, YamlError, parse
 
 ROOT = "service_discovery"
+
+Logins = Mapping[str, tuple[str, ...]]
+"""What each type needs where it has a login."""
 
 WRITTEN_OUT = """\
 # Every key is optional; these are the defaults. A change is in force at the next pass.
@@ -72,6 +77,8 @@ class Config:
     """How long one probe may take in all."""
     probe_concurrency: int = 64
     """How many probes run at a time."""
+    credentials: Credentials = field(default_factory=Credentials)
+    """Environment variables of HolmesGPT's that the operator bound to Services."""
     service_patterns: Mapping[str, Pattern] = field(default_factory=dict)
     """Changes to types of the catalogue, by type."""
     reconciliation: Reconciliation = field(default_factory=Reconciliation)
@@ -83,8 +90,10 @@ class Config:
         )
 
 
-def read_config(text: str, types: frozenset[str]) -> Config:
+def read_config(text: str, types: frozenset[str], logins: Logins | None = None) -> Config:
     """Reads ``config.yaml``. ``types`` are those that ``service_patterns`` may name.
+
+    ``logins`` are what each type needs where it has a login.
 
     Raises:
         YamlError: everything that is wrong, each with line, path and what is allowed.
@@ -99,12 +108,32 @@ def read_config(text: str, types: frozenset[str]) -> Config:
     try:
         if ROOT in data:
             config = schema.load(_ConfigSchema(), document, Config, at=(ROOT,))
+        problems += _unfit_bindings(document, config.credentials, logins or {})
     except YamlError as error:
         problems += error.problems
     if problems:
         raise YamlError(sorted(problems, key=lambda problem: problem.line))
     # Once verified stays verified for at least as long as a proof is good.
     return replace(config, unhealthy_retention=max(config.unhealthy_retention, config.health_check_interval))
+
+
+def _unfit_bindings(document: Document, credentials: Credentials, logins: Logins) -> list[Problem]:
+    return [
+        document.problem((ROOT, "credentials", "bindings", index, *path), message)
+        for index, binding in enumerate(credentials.bindings)
+        for path, message in _unfit(binding, frozenset(credentials.allowed_env), logins)
+    ]
+
+
+def _unfit(binding: Binding, allowed: frozenset[str], logins: Logins) -> Iterator[tuple[Path, str]]:
+    if binding.type not in logins:
+        yield ("type",), f"no login is known of; known are {', '.join(sorted(logins))}"
+        return
+    needs = logins[binding.type]
+    if set(binding.values) != set(needs):
+        yield ("values",), f"expected exactly {', '.join(needs)}"
+    for name, value in binding.values.items():
+        yield from ((("values", name), message) for message in text_problems(name, value, allowed))
 
 
 def _unknown_types(document: Document, types: frozenset[str]) -> list[Problem]:
@@ -153,6 +182,26 @@ class _ReconciliationSchema(Strict):
         return Reconciliation(**data)
 
 
+class _BindingSchema(Strict):
+    service = fields.String(required=True, validate=validate.Regexp(r"[a-z0-9-]{1,63}/[a-z0-9-]{1,63}\Z"))
+    type = fields.String(required=True)
+    values = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    insecure_tls = fields.Boolean(truthy={True}, falsy={False})
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Binding:
+        return Binding(**data)
+
+
+class _CredentialsSchema(Strict):
+    allowed_env = _Names(fields.String(validate=validate.Regexp(r"[A-Za-z_][A-Za-z0-9_]*\Z")))
+    bindings = _Names(fields.Nested(_BindingSchema))
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Credentials:
+        return Credentials(**data)
+
+
 class _ConfigSchema(Strict):
     enabled = fields.Boolean(truthy={True}, falsy={False})
     discovery_interval = Duration(minimum=_SECOND, maximum=_DAY)
@@ -165,5 +214,6 @@ class _ConfigSchema(Strict):
     unhealthy_retention = Duration(minimum=_SECOND, maximum=7 * _DAY)
     probe_timeout = Duration(minimum=_SECOND / 10, maximum=_MINUTE)
     probe_concurrency = fields.Integer(strict=True, validate=validate.Range(1, 1000))
+    credentials = fields.Nested(_CredentialsSchema)
     service_patterns = fields.Dict(keys=fields.String(), values=fields.Nested(_PatternSchema))
     reconciliation = fields.Nested(_ReconciliationSchema)

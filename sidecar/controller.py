@@ -76,7 +76,7 @@ class Controller:
         self._metrics = metrics
         self._config = wishes.config(settings.config)
         self._base = wishes.base(settings.base)
-        self._overrides = wishes.overrides(settings.overrides)
+        self._overrides = wishes.overrides(settings.overrides, self._config)
         self._followed = (self._config, self._base, self._overrides)
         self._publication = Publication(
             settings.targets, settings.cluster_domain, self._base, self._overrides

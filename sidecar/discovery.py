@@ -175,6 +175,28 @@ class Discoverer:
         expires = known.proved_at + self._config.cache_ttl.total_seconds()
         return now if now >= expires else known.proved_at
 
+    def _with_credentials(self, verdict: Verdict) -> Discovered:
+        """What asks for a login, completed by what the operator bound to it; else with what to bind."""
+        candidate = verdict.candidate
+        login = candidate.backend.credentials
+        binding = self._config.credentials.of(candidate.service.key, candidate.type)
+        if binding is not None and (verdict.verify_ssl or binding.insecure_tls):
+            found = _discovered(
+                verdict, Status.CREDENTIALED, (*verdict.evidence, "credentials are bound to it")
+            )
+            return replace(found, credentials=binding.values)
+        if binding is not None:
+            advice = (
+                "credentials are bound to it, but nobody vouches for its certificate: say insecure_tls: true"
+            )
+        elif login is not None:
+            values = ", ".join(f'{name}: "{{{{ env.NAME }}}}"' for name in login.needs)
+            entry = f"{{service: {candidate.service.key}, type: {candidate.type}, values: {{{values}}}}}"
+            advice = f"to complete it, add to credentials.bindings: {entry}"
+        else:
+            advice = "HolmesGPT has no toolset for it"
+        return _discovered(verdict, Status.NEEDS_CREDENTIALS, (*verdict.evidence, advice))
+
     def _explained(self, verdict: Verdict, reason: str) -> str:
         """With what EndpointSlices say of a Service that nobody answers for; no veto of their own."""
         if verdict.outcome is not Outcome.UNREACHABLE:
@@ -189,6 +211,8 @@ class Discoverer:
         if verdict.outcome in _STATUS:
             if verdict.outcome is Outcome.VERIFIED:
                 self._known[key] = _Known(verdict, self._proved_at(known, verdict, now))
+            if verdict.outcome is Outcome.NEEDS_CREDENTIALS:
+                return self._with_credentials(verdict)
             return _discovered(verdict, _STATUS[verdict.outcome], verdict.evidence)
         reason = "; ".join(
             (f"looks like {verdict.candidate.backend.title}, but: {verdict.outcome.value}", *verdict.evidence)

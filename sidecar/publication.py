@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Publication:
         self._base = base
         self._overrides = overrides
         self._lock = threading.Lock()
+        self._allowed_env: frozenset[str] = frozenset()
         if targets.toolset_file:
             remove_leftovers(targets.toolset_file)
 
@@ -56,6 +58,7 @@ class Publication:
             What failed, one sentence each; what was there before is then still there.
         """
         rendering = render.Settings(self._domain, frozenset(config.trusted_namespaces))
+        self._allowed_env = frozenset(config.credentials.allowed_env)
         with self._lock:
             failures: list[str] = []
             try:
@@ -124,9 +127,8 @@ class Publication:
         """What is generated, with the overrides over it; checked before anybody may see it."""
         generated = render.toolset_document(discovery.discovered, rendering)
         # Overrides were checked when they were read; of the generated part nothing may be amiss.
-        _check(
-            "custom_toolset.yaml", render.toolset_yaml(render.with_revision(generated)), toolset_file_problems
-        )
+        text = render.toolset_yaml(render.with_revision(generated))
+        _check("custom_toolset.yaml", text, partial(toolset_file_problems, allowed_env=self._allowed_env))
         return merge(self._overrides.value, generated).document
 
     def _data(self, discovery: Discovery, rendering: render.Settings) -> dict[str, str]:

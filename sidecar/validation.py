@@ -11,7 +11,9 @@ from toolset.yaml_source import Problem, YamlError, parse
 
 
 def _config(text: str) -> Sequence[Problem]:
-    read_config(text, frozenset(catalogue.bundled()))
+    known = catalogue.bundled()
+    logins = {name: entry.credentials.needs for name, entry in known.items() if entry.credentials}
+    read_config(text, frozenset(known), logins)
     return ()
 
 

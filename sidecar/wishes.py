@@ -94,15 +94,21 @@ def _located(error: YamlError, where: str) -> WrongTextError:
 
 def config(source: TextSource | None) -> Followed[Config]:
     """The service's configuration."""
-    types = frozenset(catalogue.bundled())
+    known = catalogue.bundled()
+    types = frozenset(known)
+    logins = {name: entry.credentials.needs for name, entry in known.items() if entry.credentials}
     return Followed(
-        "configuration", source, lambda text: read_config(text, types), Config(), dispensable=False
+        "configuration", source, lambda text: read_config(text, types, logins), Config(), dispensable=False
     )
 
 
-def overrides(source: TextSource | None) -> Followed[Any]:
+def overrides(source: TextSource | None, within: Followed[Config]) -> Followed[Any]:
     """The overrides: checked, since they may be written by whoever RBAC lets."""
-    return Followed("overrides", source, _overrides, None, dispensable=True)
+
+    def understand(text: str) -> Any:
+        return _overrides(text, frozenset(within.value.credentials.allowed_env))
+
+    return Followed("overrides", source, understand, None, dispensable=True)
 
 
 def base(source: TextSource | None) -> Followed[Any]:
@@ -110,9 +116,9 @@ def base(source: TextSource | None) -> Followed[Any]:
     return Followed("base file", source, lambda text: parse(text).data, None, dispensable=True)
 
 
-def _overrides(text: str) -> Any:
+def _overrides(text: str, allowed_env: frozenset[str]) -> Any:
     document = parse(text)
-    problems = toolset_file_problems(document, allowed_env=frozenset()) if document.data is not None else []
+    problems = toolset_file_problems(document, allowed_env=allowed_env) if document.data is not None else []
     if problems:
         raise YamlError(problems)
     return document.data

@@ -136,6 +136,21 @@ class ToolsetRule:
 
 
 @dataclass(frozen=True)
+class Login:
+    """How HolmesGPT logs in, once the operator has bound what it ``needs`` to a Service.
+
+    ``config`` is added to the configuration of each toolset, ``auth`` to each endpoint of one of type
+    http; in both ``$name`` stands for what was bound. ``toolsets`` stand in for the backend's own where
+    there is nothing to be had without a login.
+    """
+
+    needs: tuple[str, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    auth: Mapping[str, Any] = field(default_factory=dict)
+    toolsets: tuple[ToolsetRule, ...] = ()
+
+
+@dataclass(frozen=True)
 class Backend:
     """One product that HolmesGPT can use.
 
@@ -156,4 +171,5 @@ class Backend:
     refusals: tuple[Exchange, ...] = ()
     trusted_only: bool = False
     login: bool = False
+    credentials: Login | None = None
     priority: int = 0

@@ -23,6 +23,7 @@ from toolset.backend import (
     Exchange,
     Expectation,
     Hint,
+    Login,
     Recognition,
     Scheme,
     ToolsetRule,
@@ -235,7 +236,7 @@ class _ExchangeSchema(Strict):
 
 class _ToolsetSchema(Strict):
     name = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z0-9_/$-]+$"))
-    type = fields.String(validate=validate.OneOf(["http", "mcp"]))
+    type = fields.String(validate=validate.OneOf(["http", "mcp", "database", "mongodb"]))
     config = fields.Dict(keys=fields.String(), required=True)
     many = fields.String(required=True, validate=_MANY)
     instructions = fields.String()
@@ -245,6 +246,17 @@ class _ToolsetSchema(Strict):
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> ToolsetRule:
         return ToolsetRule(**data)
+
+
+class _LoginSchema(Strict):
+    needs = _Tuple(fields.String(validate=validate.Regexp(r"[a-z_]+$")), required=True)
+    config = fields.Dict(keys=fields.String())
+    auth = fields.Dict(keys=fields.String())
+    toolsets = _Tuple(fields.Nested(_ToolsetSchema))
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> Login:
+        return Login(**data)
 
 
 class _BackendSchema(Strict):
@@ -259,3 +271,4 @@ class _BackendSchema(Strict):
     toolsets = _Tuple(fields.Nested(_ToolsetSchema), required=True)
     trusted_only = fields.Boolean()
     login = fields.Boolean()
+    credentials = fields.Nested(_LoginSchema)

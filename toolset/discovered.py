@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from toolset.backend import Backend, ToolsetRule
@@ -34,6 +35,7 @@ class Discovered:
     """A Service that is a backend.
 
     ``verify_ssl`` is false only where the certificate was tried and is not signed by a known authority.
+    ``credentials`` are what the operator bound to it.
     """
 
     candidate: Candidate
@@ -41,6 +43,7 @@ class Discovered:
     status: Status
     verify_ssl: bool = True
     evidence: tuple[str, ...] = ()
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def service(self) -> Service:
@@ -55,6 +58,9 @@ class Discovered:
     @property
     def toolsets(self) -> tuple[ToolsetRule, ...]:
         """The toolsets that it becomes: those over HTTP only where its endpoint speaks it."""
+        login = self.backend.credentials
+        if self.status is Status.CREDENTIALED and login is not None and login.toolsets:
+            return login.toolsets
         http = self.endpoint.scheme in {"http", "https"}
         return tuple(rule for rule in self.backend.toolsets if http or rule.type != "http")
 

@@ -122,6 +122,11 @@ def entry_problems(section: str, name: str, entry: Any) -> list[str]:
     ]
 
 
+def text_problems(key: str, value: str, allowed_env: frozenset[str]) -> list[str]:
+    """Why a value that HolmesGPT will read as ``key`` is refused; empty when it is not."""
+    return list(_text(key, value, allowed_env))
+
+
 def _content(
     data: Mapping[str, Any], path: Path, allowed_env: frozenset[str] | None
 ) -> Iterator[tuple[Path, str]]:

@@ -181,11 +181,11 @@ def _entry(members: Sequence[tuple[Discovered, ToolsetRule]], settings: Settings
         entry["description"] = description
     if rule.many == "separate":
         values = _values(kept[0], settings)
-        entry["config"] = _substitute(rule.config, values)
+        entry["config"] = _config(rule, kept[0], settings)
         if rule.instructions:
             entry["llm_instructions"] = Template(rule.instructions).substitute(values)
         return entry
-    configs = [_substitute(rule.config, _values(found, settings)) for found in kept]
+    configs = [_config(rule, found, settings) for found in kept]
     if len(configs) == 1 and rule.many == "instances":
         entry["config"] = configs[0]
         return entry
@@ -194,6 +194,21 @@ def _entry(members: Sequence[tuple[Discovered, ToolsetRule]], settings: Settings
         rule.many: [{rule.key: name, **config} for name, config in zip(names, configs, strict=True)]
     }
     return entry
+
+
+def _config(rule: ToolsetRule, found: Discovered, settings: Settings) -> Document:
+    bound = {**_values(found, settings), **found.credentials}
+    config: Document = _substitute(rule.config, bound)
+    if config.get("verify_ssl") is True:  # HolmesGPT's own default
+        del config["verify_ssl"]
+    login = found.backend.credentials
+    if found.status is not Status.CREDENTIALED or login is None or login.toolsets:
+        return config
+    if rule.type == "http":
+        auth = _substitute(login.auth, bound)
+        config["endpoints"] = [{**endpoint, "auth": auth} for endpoint in config["endpoints"]]
+        return config
+    return {**config, **_substitute(login.config, bound)}
 
 
 def _within_budget(

@@ -1,0 +1,34 @@
+"""Credentials that the operator bound to one Service: names of HolmesGPT's environment variables, no values.
+
+Only ``config.yaml`` can bind them, and only to one namespace, name and type: HolmesGPT would send
+``{{ env.NAME }}`` to whoever an annotation named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Binding:
+    """``values`` are what the type needs, by name: ``{{ env.NAME }}``, or plain text that is no secret."""
+
+    service: str
+    type: str
+    values: Mapping[str, str]
+    insecure_tls: bool = False
+    """Whether they may go over TLS whose certificate nobody vouches for."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """All that the operator bound."""
+
+    allowed_env: tuple[str, ...] = ()
+    """The variables that may be named at all, here and in the overrides."""
+    bindings: tuple[Binding, ...] = field(default_factory=tuple)
+
+    def of(self, service: str, kind: str) -> Binding | None:
+        """The binding of a Service of a type."""
+        return next((b for b in self.bindings if (b.service, b.type) == (service, kind)), None)
