@@ -189,6 +189,9 @@ class Discoverer:
             advice = (
                 "credentials are bound to it, but nobody vouches for its certificate: say insecure_tls: true"
             )
+        elif candidate.backend.tenant and verdict.proof and not candidate.wishes.tenant:
+            # It showed itself without a login, and refuses its data.
+            advice = "if it tells tenants apart, say which one by kubernaut.io/toolset-tenant"
         elif login is not None:
             values = ", ".join(f'{name}: "{{{{ env.NAME }}}}"' for name in login.needs)
             entry = f"{{service: {candidate.service.key}, type: {candidate.type}, values: {{{values}}}}}"

@@ -24,6 +24,10 @@ from toolset.text import printable
 MAX_BODY = 64 * 1024
 """Bytes read of an answer. No proof of the catalogue needs more."""
 
+Headers = tuple[tuple[str, str], ...]
+
+NO_HEADERS: Headers = ()
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Whose certificate nobody vouches for is told so in the verdict; what it says is still worth hearing.
@@ -49,14 +53,16 @@ class Line:
     timeout: float
     tls: ssl.SSLContext
     until: float
-    answers: dict[tuple[Scheme, int, str], Answer] = field(default_factory=dict)
+    answers: dict[tuple[Scheme, int, str, Headers], Answer] = field(default_factory=dict)
     said: dict[tuple[Scheme, int, bytes], Answer] = field(default_factory=dict)
     dead: dict[tuple[Scheme, int], Failure] = field(default_factory=dict)
     unverified: set[int] = field(default_factory=set)
     trace: list[str] = field(default_factory=list)
     """What was asked and what came, for people; a line each."""
 
-    async def get(self, scheme: Scheme, port: int, path: str, accept: str = "") -> Answer | Failure:
+    async def get(
+        self, scheme: Scheme, port: int, path: str, headers: Headers = NO_HEADERS
+    ) -> Answer | Failure:
         """The answer to a GET request, or why there is none.
 
         Raises:
@@ -67,9 +73,9 @@ class Line:
             raise TimeoutError
         if (scheme, port) in self.dead:
             return self.dead[scheme, port]
-        if (scheme, port, path + accept) not in self.answers:
+        if (scheme, port, path, headers) not in self.answers:
             try:
-                answer = await self._get(scheme, port, path, accept)
+                answer = await self._get(scheme, port, path, headers)
             except TimeoutError:
                 # Whatever a port that accepts and never answers speaks, it is not asked again.
                 failure = Failure(f"no answer within {self.timeout:g} s")
@@ -81,8 +87,8 @@ class Line:
                 self.trace.append(f"GET {scheme}://…:{port}{path}: {self.dead[scheme, port].reason}")
                 return self.dead[scheme, port]
             self.trace.append(f"GET {scheme}://…:{port}{path}: {_described(answer)}")
-            self.answers[scheme, port, path + accept] = answer
-        return self.answers[scheme, port, path + accept]
+            self.answers[scheme, port, path, headers] = answer
+        return self.answers[scheme, port, path, headers]
 
     async def converse(self, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
         """An exchange of another protocol than HTTP; the same one is not repeated.
@@ -128,16 +134,16 @@ class Line:
                 self.unverified.add(port)
         raise OSError("its certificate is not for it")
 
-    async def _get(self, scheme: Scheme, port: int, path: str, accept: str) -> Answer:
+    async def _get(self, scheme: Scheme, port: int, path: str, headers: Headers) -> Answer:
         if scheme == "https" and port not in self.unverified:
             try:
-                return await self._send(scheme, port, path, accept, self.tls)
+                return await self._send(scheme, port, path, headers, self.tls)
             except aiohttp.ClientConnectorCertificateError:
                 self.unverified.add(port)
-        return await self._send(scheme, port, path, accept, False)
+        return await self._send(scheme, port, path, headers, False)
 
     async def _send(
-        self, scheme: Scheme, port: int, path: str, accept: str, tls: ssl.SSLContext | bool
+        self, scheme: Scheme, port: int, path: str, headers: Headers, tls: ssl.SSLContext | bool
     ) -> Answer:
         service = self.candidate.service
         name = service.host(self.domain)
@@ -146,7 +152,7 @@ class Line:
         host = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
         async with self.session.get(
             URL(f"{scheme}://{address}:{port}{path}", encoded=True),
-            headers={"Host": host, **({"Accept": accept} if accept else {})},
+            headers={"Host": host, **dict(headers)},
             server_hostname=name if scheme == "https" else None,
             ssl=tls,
             allow_redirects=False,
@@ -154,8 +160,8 @@ class Line:
             timeout=aiohttp.ClientTimeout(total=self.timeout),
         ) as response:
             body, truncated = await _read(response.content)
-            headers = tuple((key.lower(), value) for key, value in response.headers.items())
-            return Answer(response.status, headers, body, truncated)
+            came = tuple((key.lower(), value) for key, value in response.headers.items())
+            return Answer(response.status, came, body, truncated)
 
 
 async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:

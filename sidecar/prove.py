@@ -21,7 +21,7 @@ from typing import Protocol
 
 import aiohttp
 
-from sidecar.line import Failure, Line
+from sidecar.line import Failure, Headers, Line
 from toolset import __version__
 from toolset.backend import Exchange
 from toolset.classify import Candidate, Endpoint
@@ -298,7 +298,12 @@ async def _ask(line: Line, candidate: Candidate, endpoint: Endpoint, exchange: E
     if exchange.send is not None:
         return await line.converse(endpoint, exchange)
     target = _target(candidate, endpoint, exchange)
-    return await line.get(endpoint.scheme, endpoint.port, target, exchange.accept)
+    return await line.get(endpoint.scheme, endpoint.port, target, _headers(candidate, exchange))
+
+
+def _headers(candidate: Candidate, exchange: Exchange) -> Headers:
+    wanted = {"Accept": exchange.accept, candidate.backend.tenant: candidate.wishes.tenant}
+    return tuple((name, value) for name, value in wanted.items() if name and value)
 
 
 def _speaks(endpoint: Endpoint, exchange: Exchange) -> bool:

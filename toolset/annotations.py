@@ -20,6 +20,7 @@ KNOWN = frozenset(
 
 _SWITCHES = {"enabled": True, "true": True, "disabled": False, "false": False}
 _TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
+_TENANT = re.compile(r"[A-Za-z0-9!\-_.*'()]{1,150}")  # Grafana Loki: Manage tenant isolation
 _SCHEMES = {"http": 80, "https": 443}
 
 
@@ -48,6 +49,7 @@ class Wishes:
     name: str = ""
     address: Address = ANYWHERE
     health_path: str = ""
+    tenant: str = ""
 
 
 NO_WISHES = Wishes()
@@ -78,6 +80,7 @@ def read_wishes(service: Service, cluster_domain: str) -> Wishes:
         name=wishes.name,
         address=_address(given, service, cluster_domain),
         health_path=_health_path(given),
+        tenant=_tenant(given),
     )
 
 
@@ -108,6 +111,13 @@ def _health_path(given: Mapping[str, str]) -> str:
     value = given.get(ANNOTATION_PREFIX + "-health-path", "")
     if value and not is_url_path(value):
         raise _refused("-health-path", value, "a plain path such as /healthz")
+    return value
+
+
+def _tenant(given: Mapping[str, str]) -> str:
+    value = given.get(ANNOTATION_PREFIX + "-tenant", "")
+    if value and not _TENANT.fullmatch(value):
+        raise _refused("-tenant", value, "letters, digits and ! - _ . * ' ( ), at most 150 of them")
     return value
 
 

@@ -157,7 +157,8 @@ class Backend:
     ``proofs`` are alternatives; each is a tuple of exchanges that must all succeed.
     ``refusals`` are answers by which the product shows itself and asks for credentials.
     ``health`` is the request that HolmesGPT itself uses as its check; it is never sent to an address
-    that has not been proven.
+    that has not been proven. ``tenant`` is the header that says whose data is meant, where there are
+    tenants.
     """
 
     name: str
@@ -172,4 +173,5 @@ class Backend:
     trusted_only: bool = False
     login: bool = False
     credentials: Login | None = None
+    tenant: str = ""
     priority: int = 0

@@ -272,3 +272,4 @@ class _BackendSchema(Strict):
     trusted_only = fields.Boolean()
     login = fields.Boolean()
     credentials = fields.Nested(_LoginSchema)
+    tenant = fields.String(validate=validate.Regexp(r"[A-Za-z][A-Za-z0-9-]*$"))

@@ -65,6 +65,11 @@ class Discovered:
         return tuple(rule for rule in self.backend.toolsets if http or rule.type != "http")
 
     @property
+    def tenant(self) -> str:
+        """Whose data is meant, where the backend has tenants and an annotation says it."""
+        return self.candidate.wishes.tenant if self.backend.tenant else ""
+
+    @property
     def type(self) -> str:
         """The backend's name, or the custom type that an annotation gave."""
         return self.candidate.type

@@ -201,6 +201,8 @@ def _config(rule: ToolsetRule, found: Discovered, settings: Settings) -> Documen
     config: Document = _substitute(rule.config, bound)
     if config.get("verify_ssl") is True:  # HolmesGPT's own default
         del config["verify_ssl"]
+    if tenant := found.tenant:
+        config["additional_headers"] = {**config.get("additional_headers", {}), found.backend.tenant: tenant}
     login = found.backend.credentials
     if found.status is not Status.CREDENTIALED or login is None or login.toolsets:
         return config

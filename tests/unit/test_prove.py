@@ -1,5 +1,6 @@
 """Proving over the network, against real servers on loopback: good ones, bad ones, and dead ones."""
 
+import asyncio
 import gc
 import gzip
 import json
@@ -19,6 +20,7 @@ from tests.unit.servers import (
     SELF_SIGNED,
     Behaviour,
     Farm,
+    Request,
     Server,
     always,
     endless,
@@ -484,3 +486,30 @@ def test_without_proving_the_likeliest_is_taken_on_trust(farm: Farm) -> None:
     [told] = NoProber().ask([asked])
     assert (told.outcome, told.endpoint) == (Outcome.NOT_ASKED, asked.candidates[0].endpoints[0])
     assert server.requests == []
+
+
+class TestTenants:
+    """A backend that tells tenants apart refuses whoever does not say whose data he means."""
+
+    LAMPS = backend("lamp", tenant="X-Scope-OrgID")
+
+    @staticmethod
+    async def of_a_tenant(request: Request, writer: asyncio.StreamWriter) -> None:
+        told = request.target == "/about" or "x-scope-orgid" in request.headers
+        await (GOOD if told else always(response(b"no org id\n", 401)))(request, writer)
+
+    def test_the_tenant_of_the_annotation_is_said(self, farm: Farm) -> None:
+        server = farm.serve(self.of_a_tenant)
+        told = verdict(server, self.LAMPS, annotations=asking(tenant="team-a"))
+        assert told.outcome is Outcome.VERIFIED
+        assert {request.headers.get("x-scope-orgid") for request in server.requests} == {"team-a"}
+
+    def test_without_one_it_is_not_guessed(self, farm: Farm) -> None:
+        server = farm.serve(self.of_a_tenant)
+        assert verdict(server, self.LAMPS).outcome is Outcome.NEEDS_CREDENTIALS
+        assert not any("x-scope-orgid" in request.headers for request in server.requests)
+
+    def test_what_has_no_tenants_is_told_of_none(self, farm: Farm) -> None:
+        server = farm.serve(GOOD)
+        verdict(server, LAMP, annotations=asking(tenant="team-a"))
+        assert not any("x-scope-orgid" in request.headers for request in server.requests)

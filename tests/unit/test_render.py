@@ -136,7 +136,6 @@ class TestToolsets:
             "type": "http",
             "description": "Bell shop/bell - what a bell tells",
             "config": {
-                "verify_ssl": True,
                 "endpoints": [{"hosts": ["http://bell.shop.svc.cluster.local:9090"]}],
             },
             "llm_instructions": "GET http://bell.shop.svc.cluster.local:9090/rings below ",
