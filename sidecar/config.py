@@ -6,6 +6,7 @@ path, its line and what is allowed: a misspelt ``exclude_namespaces`` must not g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from toolset.documents import text_problems
 from toolset.duration import Duration
 from toolset.patterns import Pattern
 from toolset.schema import Strict
+from toolset.text import is_url_path
 from toolset.yaml_source import Document, Path, Problem, YamlError, parse
 
 ROOT = "service_discovery"
@@ -37,6 +39,8 @@ service_discovery:
   trusted_namespaces: []
 """
 """What the service writes where there is no configuration, for operators to change."""
+
+_NEW_TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 _NAMESPACE = validate.Regexp(
@@ -142,10 +146,17 @@ def _unknown_types(document: Document, types: frozenset[str]) -> list[Problem]:
         patterns = patterns.get(key) if isinstance(patterns, Mapping) else None
     known = ", ".join(sorted(types))
     return [
-        document.problem((ROOT, "service_patterns", name), f"unknown type; known are {known}")
-        for name in (patterns if isinstance(patterns, Mapping) else ())
-        if name not in types
+        document.problem(
+            (ROOT, "service_patterns", name),
+            f"unknown type; known are {known}; a new one has a health_check, and a name of a-z, 0-9 and -",
+        )
+        for name, pattern in (patterns.items() if isinstance(patterns, Mapping) else ())
+        if name not in types and not _is_new_type(name, pattern)
     ]
+
+
+def _is_new_type(name: str, pattern: Any) -> bool:
+    return bool(_NEW_TYPE.fullmatch(name)) and isinstance(pattern, Mapping) and "health_check" in pattern
 
 
 class _Names(fields.List[Any]):
@@ -160,6 +171,15 @@ class _Port(fields.Field[Any]):
         return value
 
 
+def _check_path(path: str) -> None:
+    if not is_url_path(path):
+        raise ValidationError(f"{path!r:.80} is no plain path such as /healthz")
+
+
+class _HealthCheckSchema(Strict):
+    path = fields.String(required=True, validate=_check_path)
+
+
 class _PatternSchema(Strict):
     enabled = fields.Boolean(truthy={True}, falsy={False})
     priority = fields.Integer(strict=True, validate=validate.Range(-1000, 1000))
@@ -168,10 +188,12 @@ class _PatternSchema(Strict):
     )
     names = _Names(fields.String(validate=validate.Length(1, 63)))
     ports = _Names(_Port())
+    health_check = fields.Nested(_HealthCheckSchema)
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Pattern:
-        return Pattern(**data)
+        health = data.pop("health_check", {})
+        return Pattern(**data, health_path=health.get("path", ""))
 
 
 class _ReconciliationSchema(Strict):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from toolset.backend import Backend, PortRef
-from toolset.catalogue import Catalogue
+from toolset.backend import Backend, Exchange, Expectation, PortRef, Recognition
+from toolset.catalogue import CUSTOM, Catalogue
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,39 @@ class Pattern:
     """Words in a Service's name that make it of this type, besides the catalogue's."""
     ports: tuple[PortRef, ...] = ()
     """Ports, by name or number, to prefer over the catalogue's."""
+    health_path: str = ""
+    """The request that is answered with 200 while it is healthy; of a new type also its only proof."""
 
 
 def apply(patterns: Mapping[str, Pattern], catalogue: Catalogue) -> Catalogue:
-    """The catalogue as the operator wants it; patterns of unknown types have no effect."""
-    backends = (_apply(patterns.get(name, Pattern()), backend) for name, backend in catalogue.items())
-    return Catalogue(backend for backend in backends if backend is not None)
+    """The catalogue as the operator wants it: types changed, switched off, and new ones that he described."""
+    known = [_apply(patterns.get(name, Pattern()), backend) for name, backend in catalogue.items()]
+    new = [
+        _new(name, pattern, catalogue[CUSTOM])
+        for name, pattern in patterns.items()
+        if name not in catalogue and pattern.enabled and pattern.health_path
+    ]
+    return Catalogue(backend for backend in (*known, *new) if backend is not None)
+
+
+def _new(name: str, pattern: Pattern, custom: Backend) -> Backend:
+    """A type of the operator's own: like one that an annotation names, but trusted, since he wrote it."""
+    health = _health(pattern.health_path)
+    return replace(
+        custom,
+        name=name,
+        title=name,
+        recognise=Recognition(words=pattern.names, labels=pattern.selectors),
+        endpoint=replace(custom.endpoint, ports=pattern.ports or custom.endpoint.ports),
+        proofs=((health,),),
+        health=health,
+        trusted_only=False,
+        priority=pattern.priority,
+    )
+
+
+def _health(path: str) -> Exchange:
+    return Exchange(get=path, expect=Expectation())
 
 
 def _apply(pattern: Pattern, backend: Backend) -> Backend | None:
@@ -40,4 +67,5 @@ def _apply(pattern: Pattern, backend: Backend) -> Backend | None:
         labels=backend.recognise.labels + pattern.selectors,
     )
     endpoint = replace(backend.endpoint, ports=pattern.ports + backend.endpoint.ports)
-    return replace(backend, recognise=recognise, endpoint=endpoint, priority=pattern.priority)
+    health = _health(pattern.health_path) if pattern.health_path else backend.health
+    return replace(backend, recognise=recognise, endpoint=endpoint, health=health, priority=pattern.priority)

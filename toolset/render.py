@@ -255,7 +255,7 @@ def _values(found: Discovered, settings: Settings) -> dict[str, Any]:
         "path": endpoint.path,
         "address": f"{host}:{endpoint.port}",
         "verify_ssl": found.verify_ssl,
-        "health": found.candidate.wishes.health_path,
+        "health": found.candidate.wishes.health_path or (found.backend.health and found.backend.health.get),
         "type": found.type,
     }
     for name, value in values.items():

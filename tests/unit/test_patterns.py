@@ -60,3 +60,28 @@ def test_an_annotation_still_overrides_what_a_pattern_recognises() -> None:
     changed = apply({"lamp": Pattern(names=("torch",))}, LAMPS)
     [found] = classify(service("torch", annotations=asking(type="bell")), changed).candidates
     assert found.type == "bell"
+
+
+TRACKER = Pattern(selectors=({"app": "tracker"},), ports=(8080,), health_path="/healthz")
+
+
+def test_a_type_of_the_operators_own_is_recognised_and_proven_by_its_health_check() -> None:
+    changed = apply({"tracker": TRACKER}, LAMPS)
+    [found] = classify(
+        service("x", labels={"app": "tracker"}, ports=["web:80", "api:8080"]), changed
+    ).candidates
+    assert found.type == "tracker"
+    assert found.endpoints[0].port == 8080
+    assert [exchange.get for proof in found.backend.proofs for exchange in proof] == ["/healthz"]
+    assert not found.backend.trusted_only, "the operator wrote it"
+
+
+def test_a_new_type_without_a_health_check_or_switched_off_is_none() -> None:
+    assert "x" not in apply({"x": Pattern(names=("x",))}, LAMPS)
+    assert "x" not in apply({"x": Pattern(names=("x",), health_path="/", enabled=False)}, LAMPS)
+
+
+def test_a_health_check_of_the_operator_stands_in_for_the_catalogues() -> None:
+    health = apply({"lamp": Pattern(health_path="/up")}, LAMPS)["lamp"].health
+    assert health is not None
+    assert health.get == "/up"
