@@ -48,6 +48,14 @@ def test_every_module_is_in_the_architecture() -> None:
             assert module.name in architecture, module.name
 
 
+def test_the_documented_backend_is_read_and_shows_every_field() -> None:
+    text = (ROOT / "docs/backends.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    backend = catalogue.read_backend(text, "docs/backends.md")
+    for part in (backend, backend.recognise, backend.endpoint, backend.toolsets[0], backend.credentials):
+        for name in vars(part).keys() - {"priority", "toolsets"}:
+            assert re.search(rf"\b{name}:", text), name
+
+
 def test_every_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
