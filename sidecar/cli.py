@@ -282,7 +282,7 @@ def _settings(
             )
     config_maps = ConfigMaps(cluster, metrics.configmap_updates) if namespace and metrics else None
     return Settings(
-        ClusterSource(cluster),
+        ClusterSource(cluster, tells=config_maps is not None),
         not no_probe,
         Targets(path, config_maps, namespace),
         config_file

@@ -18,6 +18,7 @@ import kubernetes.client
 import kubernetes.config
 import urllib3
 
+from sidecar.conditions import condition_of, event_about
 from toolset.service import InvalidServiceError, Service
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,41 @@ class Cluster:
         path = f"/apis/discovery.k8s.io/v1/namespaces/{quote(namespace)}/endpointslices"
         return list(self._list_pages(path, {"labelSelector": f"kubernetes.io/service-name={service}"}))
 
+    def service_patterns(self, namespaces: Sequence[str] = ()) -> list[JsonObject]:
+        """The ServicePatterns of the given namespaces, or of all; none where the resource does not exist.
+
+        Raises:
+            ClusterError: the list is not complete.
+        """
+        try:
+            return [
+                obj for namespace in namespaces or ("",) for obj in self._list_pages(_pattern(namespace), {})
+            ]
+        except NotFoundError:
+            return []
+
+    def tell_service_pattern(self, obj: Mapping[str, Any], problem: str) -> None:
+        """Sets the condition Accepted of a ServicePattern; a refusal that is new is an Event besides.
+
+        Nothing is sent when the condition says so already.
+
+        Raises:
+            ClusterError: it could not be told.
+        """
+        condition = condition_of(obj, problem)
+        if condition is None:
+            return
+        metadata = obj["metadata"]
+        self._json(
+            "PATCH",
+            f"{_pattern(metadata['namespace'])}/{quote(metadata['name'])}/status",
+            query={"fieldManager": FIELD_MANAGER},
+            body={"status": {"conditions": [condition]}},
+            content_type="application/merge-patch+json",
+        )
+        if problem:
+            self._json("POST", _path(metadata["namespace"], "events"), body=event_about(obj, condition))
+
     def apply_config_map(self, obj: Mapping[str, Any]) -> JsonObject:
         """Server-side apply: makes the given fields ours, keeps those of others.
 
@@ -252,6 +288,11 @@ class Cluster:
                 f"{what}: the answer of {self.server} is not JSON: is it an API server?"
             ) from error
         return document
+
+
+def _pattern(namespace: str) -> str:
+    scope = f"namespaces/{quote(namespace)}/" if namespace else ""
+    return f"/apis/kubernaut.io/v1/{scope}servicepatterns"
 
 
 def _path(namespace: str, resource: str, name: str = "") -> str:

@@ -40,7 +40,7 @@ service_discovery:
 """
 """What the service writes where there is no configuration, for operators to change."""
 
-_NEW_TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
+NEW_TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
 
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 _NAMESPACE = validate.Regexp(
@@ -156,7 +156,7 @@ def _unknown_types(document: Document, types: frozenset[str]) -> list[Problem]:
 
 
 def _is_new_type(name: str, pattern: Any) -> bool:
-    return bool(_NEW_TYPE.fullmatch(name)) and isinstance(pattern, Mapping) and "health_check" in pattern
+    return bool(NEW_TYPE.fullmatch(name)) and isinstance(pattern, Mapping) and "health_check" in pattern
 
 
 class _Names(fields.List[Any]):
@@ -180,7 +180,9 @@ class _HealthCheckSchema(Strict):
     path = fields.String(required=True, validate=_check_path)
 
 
-class _PatternSchema(Strict):
+class PatternSchema(Strict):
+    """One entry of ``service_patterns``."""
+
     enabled = fields.Boolean(truthy={True}, falsy={False})
     priority = fields.Integer(strict=True, validate=validate.Range(-1000, 1000))
     selectors = _Names(
@@ -237,5 +239,5 @@ class _ConfigSchema(Strict):
     probe_timeout = Duration(minimum=_SECOND / 10, maximum=_MINUTE)
     probe_concurrency = fields.Integer(strict=True, validate=validate.Range(1, 1000))
     credentials = fields.Nested(_CredentialsSchema)
-    service_patterns = fields.Dict(keys=fields.String(), values=fields.Nested(_PatternSchema))
+    service_patterns = fields.Dict(keys=fields.String(), values=fields.Nested(PatternSchema))
     reconciliation = fields.Nested(_ReconciliationSchema)

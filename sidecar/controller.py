@@ -18,6 +18,7 @@ from sidecar.explain import Setting, explain
 from sidecar.metrics import FAILED, SUCCESS, Metrics
 from sidecar.prove import NetworkProber, NoProber, Prober
 from sidecar.publication import Publication, Targets
+from sidecar.service_patterns import Catalogues, judge
 from sidecar.sources import ServiceSource, SourceError, TextSource
 from toolset import catalogue, patterns, render
 from toolset.discovered import Discovery
@@ -152,7 +153,7 @@ class Controller:
             UnknownServiceError: it is not among them.
         """
         setting = Setting(
-            patterns.apply(self.config.service_patterns, catalogue.bundled()),
+            self._catalogues(),
             self.config,
             render.Settings(self.settings.cluster_domain, frozenset(self.config.trusted_namespaces)),
             self._prober(keep_trace=True),
@@ -210,11 +211,18 @@ class Controller:
             return Recognised()
         return recognise(
             self._counted(self.settings.source.services(self.config)),
-            patterns.apply(self.config.service_patterns, catalogue.bundled()),
+            self._catalogues(),
             self.config,
             self.settings.cluster_domain,
             self.settings.source.slices,
         )
+
+    def _catalogues(self) -> Catalogues:
+        """The operator's, and those of namespaces with ServicePatterns; what is wrong with one is told."""
+        operators = patterns.apply(self.config.service_patterns, catalogue.bundled())
+        judged, catalogues = judge(self.settings.source.service_patterns(self.config), operators)
+        self.settings.source.tell(judged)
+        return catalogues
 
     def _counted(self, services: Iterable[Service]) -> Iterator[Service]:
         for count, service in enumerate(services, start=1):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from sidecar.config import Config
 from sidecar.prove import Outcome, Prober, Question, Verdict
+from sidecar.service_patterns import Catalogues
 from toolset.backing import Slice, backed, why_nobody_answers
 from toolset.catalogue import Catalogue
 from toolset.classify import Candidate, classify
@@ -57,7 +58,7 @@ class _Known:
 
 def recognise(
     services: Iterable[Service],
-    catalogue: Catalogue,
+    catalogues: Catalogue | Catalogues,
     config: Config,
     domain: str,
     slices: Slices = lambda _: None,
@@ -71,14 +72,14 @@ def recognise(
     for service in services:
         if not config.watches(service.namespace):
             continue
-        classification = classify(service, catalogue, domain)
+        classification = classify(service, catalogues.of(service.namespace), domain)
         if classification.ruled_out:
             skipped[service.key] = Skipped(service.namespace, service.name, classification.ruled_out)
         elif classification.candidates:
             candidates[service.key] = classification.candidates
     groups = {found.chosen[0].service.key: found for found in group(candidates.values())}
     for found in groups.values():
-        found.chosen = _with_address(found.chosen, catalogue, domain, slices)
+        found.chosen = _with_address(found.chosen, catalogues, domain, slices)
     return Recognised(
         tuple(groups[key].chosen for key in sorted(groups)),
         tuple(skipped[key] for key in sorted(skipped)),
@@ -87,14 +88,18 @@ def recognise(
 
 
 def _with_address(
-    these: tuple[Candidate, ...], catalogue: Catalogue, domain: str, slices: Slices
+    these: tuple[Candidate, ...], catalogues: Catalogue | Catalogues, domain: str, slices: Slices
 ) -> tuple[Candidate, ...]:
     """A headless Service is recognised once more with the address and ports of one of its pods."""
     service = these[0].service
     if not service.headless:
         return these
     known = backed(service, slices(service) or ())
-    return (classify(known, catalogue, domain).candidates or these) if known.pod_ip else these
+    return (
+        (classify(known, catalogues.of(known.namespace), domain).candidates or these)
+        if known.pod_ip
+        else these
+    )
 
 
 class Discoverer:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sidecar.config import Config
 from sidecar.discovery import Discoverer, Recognised, Slices, recognise
 from sidecar.prove import Prober, Question, Verdict
+from sidecar.service_patterns import Catalogues
 from toolset import render
 from toolset.backing import why_nobody_answers
-from toolset.catalogue import Catalogue
 from toolset.classify import Candidate, classify
 from toolset.discovered import Discovered, Discovery
 from toolset.endpoints import describe
@@ -26,7 +26,7 @@ class UnknownServiceError(Exception):
 class Setting:
     """What an explanation is made with: the same as a pass."""
 
-    catalogue: Catalogue
+    catalogues: Catalogues
     config: Config
     rendering: render.Settings
     prober: Prober
@@ -60,7 +60,7 @@ def explain(key: str, services: Iterable[Service], setting: Setting) -> str:
     if service is None:
         raise UnknownServiceError(f"no Service {key}; {len(seen)} were seen")
     domain = setting.rendering.cluster_domain
-    recognised = recognise(seen, setting.catalogue, setting.config, domain, setting.slices)
+    recognised = recognise(seen, setting.catalogues, setting.config, domain, setting.slices)
     recognised = _of(key, recognised)
     witness = _Witness(setting.prober)
     discovery = Discoverer(witness, setting.config, setting.slices).discover(recognised, 0.0)
@@ -100,7 +100,7 @@ def _what_it_may_be(service: Service, setting: Setting) -> Iterator[str]:
     if not setting.config.watches(service.namespace):
         yield f"  namespace {service.namespace} is not watched: see namespaces and exclude_namespaces"
         return
-    found = classify(service, setting.catalogue, setting.rendering.cluster_domain)
+    found = classify(service, setting.catalogues.of(service.namespace), setting.rendering.cluster_domain)
     for candidate in found.candidates:
         yield f"  {candidate.type}, score {candidate.score}: {'; '.join(candidate.evidence)}"
         yield f"    to try: {', '.join(_endpoints(candidate))}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sidecar import manifests
 from sidecar.cluster import Cluster, ClusterError
 from sidecar.config import Config
 from sidecar.manifests import ManifestError
 from sidecar.publish import LABELS
+from sidecar.service_patterns import Judged
 from toolset.backing import Slice
 from toolset.service import Service
 
@@ -47,6 +48,12 @@ class ServiceSource(Protocol):
     def slices(self, service: Service) -> list[Slice] | None:
         """The EndpointSlices of a Service; None where they cannot be seen."""
 
+    def service_patterns(self, config: Config) -> Sequence[Mapping[str, Any]]:
+        """The ServicePattern resources; none where they cannot be seen, which is told."""
+
+    def tell(self, judged: Sequence[Judged]) -> None:
+        """Tells the authors of ServicePatterns what became of them."""
+
     def changed(self) -> bool:
         """Whether something changed since :meth:`services`; cheap enough to ask four times a second."""
 
@@ -78,6 +85,14 @@ class ManifestSource:
         del service
         return None
 
+    def service_patterns(self, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Not read from manifests."""
+        del config
+        return ()
+
+    def tell(self, judged: Sequence[Judged]) -> None:
+        """Nobody to tell."""
+
     def changed(self) -> bool:
         """Whether a manifest was added, removed or written."""
         return self._fingerprint != self._now()
@@ -89,8 +104,10 @@ class ManifestSource:
 class ClusterSource:
     """Services of a cluster, listed anew each time."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, tells: bool = False) -> None:
+        """With ``tells``, ServicePatterns get a status and, when refused, an Event."""
         self._cluster = cluster
+        self._tells = tells
 
     @property
     def description(self) -> str:
@@ -111,6 +128,27 @@ class ClusterSource:
         except ClusterError as error:
             log.warning("the EndpointSlices of %s cannot be seen: %s", service.key, error)
             return None
+
+    def service_patterns(self, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Of the watched namespaces. A cluster without the resource has none."""
+        try:
+            return self._cluster.service_patterns(config.namespaces)
+        except ClusterError as error:
+            log.warning("ServicePatterns cannot be seen, and are not used: %s", error)
+            return ()
+
+    def tell(self, judged: Sequence[Judged]) -> None:
+        """By a log line; where it ``tells`` also by a condition of its status, and an Event."""
+        for one in judged:
+            if one.problem:
+                metadata = one.object["metadata"]
+                key = f"{metadata['namespace']}/{metadata['name']}"
+                log.warning("ServicePattern %s is not used: %s", key, one.problem)
+            if self._tells:
+                try:
+                    self._cluster.tell_service_pattern(one.object, one.problem)
+                except ClusterError as error:
+                    log.warning("the author of a ServicePattern cannot be told: %s", error)
 
     def changed(self) -> bool:
         """Never told: the interval decides."""

@@ -58,6 +58,11 @@ class Catalogue(Mapping[str, Backend]):
     def __len__(self) -> int:
         return len(self._backends)
 
+    def of(self, namespace: str) -> Catalogue:
+        """The catalogue for the Services of a namespace: this one, for all of them."""
+        del namespace
+        return self
+
     @cached_property
     def index(self) -> Index:
         """The catalogue as recognition looks things up in it."""

@@ -27,19 +27,22 @@ class Pattern:
     """The request that is answered with 200 while it is healthy; of a new type also its only proof."""
 
 
-def apply(patterns: Mapping[str, Pattern], catalogue: Catalogue) -> Catalogue:
-    """The catalogue as the operator wants it: types changed, switched off, and new ones that he described."""
+def apply(patterns: Mapping[str, Pattern], catalogue: Catalogue, *, trusted: bool = True) -> Catalogue:
+    """The catalogue as somebody wants it: types changed, switched off, and new ones that he described.
+
+    Unless he is ``trusted``, his own types reach HolmesGPT from trusted namespaces only.
+    """
     known = [_apply(patterns.get(name, Pattern()), backend) for name, backend in catalogue.items()]
     new = [
-        _new(name, pattern, catalogue[CUSTOM])
+        _new(name, pattern, catalogue[CUSTOM], trusted)
         for name, pattern in patterns.items()
-        if name not in catalogue and pattern.enabled and pattern.health_path
+        if name not in catalogue and CUSTOM in catalogue and pattern.enabled and pattern.health_path
     ]
     return Catalogue(backend for backend in (*known, *new) if backend is not None)
 
 
-def _new(name: str, pattern: Pattern, custom: Backend) -> Backend:
-    """A type of the operator's own: like one that an annotation names, but trusted, since he wrote it."""
+def _new(name: str, pattern: Pattern, custom: Backend, trusted: bool) -> Backend:
+    """A type of somebody's own: like one that an annotation names."""
     health = _health(pattern.health_path)
     return replace(
         custom,
@@ -49,7 +52,7 @@ def _new(name: str, pattern: Pattern, custom: Backend) -> Backend:
         endpoint=replace(custom.endpoint, ports=pattern.ports or custom.endpoint.ports),
         proofs=((health,),),
         health=health,
-        trusted_only=False,
+        trusted_only=not trusted,
         priority=pattern.priority,
     )
 
