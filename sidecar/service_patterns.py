@@ -69,7 +69,7 @@ def _key(obj: Object) -> tuple[str, str]:
 
 
 def _read(obj: Object, catalogue: Catalogue) -> tuple[str, str, Pattern]:
-    """Why it cannot be used, its type, and what it asks for. The API server has checked its schema, mostly."""
+    """Why it cannot be used, its type, and what it asks for."""
     spec = dict(obj.get("spec") or {})
     kind = str(spec.pop("type", ""))
     if "healthCheck" in spec:
