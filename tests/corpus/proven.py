@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -18,7 +19,6 @@ from sidecar.prove import NetworkProber
 from tests.corpus.offline import DOMAIN
 from tests.corpus.score import Choice, Key, Record, clusters
 from tests.corpus.standins import Voice, voices
-
 from tests.unit.servers import SELF_SIGNED
 from toolset.catalogue import bundled
 from toolset.discovered import Discovered, Discovery
@@ -26,12 +26,14 @@ from toolset.service import Service
 
 TIMEOUT = 1.0
 _CHUNK = 65536
+_FOREVER = 3600
+_NET = f"127.{64 + os.getpid() % 180}"
 
 
 def can_listen() -> bool:
     """Whether the system lets us have port 80, as half of the Services do."""
     try:
-        socket.create_server(("127.88.0.1", 80)).close()
+        socket.create_server((f"{_NET}.0.1", 80)).close()
     except OSError:
         return False
     return True
@@ -41,12 +43,14 @@ Speakers = Callable[[Record], Mapping[int, Voice | None]]
 """Who answers on each port of a Service."""
 
 
-def discoveries(records: Iterable[Record], speakers: Speakers = voices) -> Iterator[tuple[str, Discovery]]:
+def discoveries(
+    records: Iterable[Record], speakers: Speakers = voices, timeout: float = TIMEOUT
+) -> Iterator[tuple[str, Discovery]]:
     """One look at each cluster."""
     for cluster, rows in clusters(records).items():
         with standing(rows, speakers) as services:
             recognised = recognise(services, bundled(), Config(), DOMAIN)
-            prober = NetworkProber(cluster_domain=DOMAIN, timeout=TIMEOUT)
+            prober = NetworkProber(cluster_domain=DOMAIN, timeout=timeout)
             yield cluster, Discoverer(prober, Config()).discover(recognised, 0.0)
 
 
@@ -71,7 +75,7 @@ def headless(records: Iterable[Record]) -> int:
 def standing(records: Iterable[Record], speakers: Speakers) -> Iterator[list[Service]]:
     """The Services of one cluster, each at a loopback address of its own, where its stand-in answers."""
     places = [
-        (f"127.88.{number // 250}.{number % 250 + 1}", record)
+        (f"{_NET}.{number // 250}.{number % 250 + 1}", record)
         for number, record in zip(count(), records, strict=False)
     ]
     loop = asyncio.new_event_loop()
@@ -128,7 +132,7 @@ async def _talk(voice: Voice, reader: asyncio.StreamReader, writer: asyncio.Stre
         return
     asked = await reader.read(_CHUNK)
     if voice.server == "never answers":
-        await asyncio.Event().wait()
+        await asyncio.sleep(_FOREVER)  # the loop holds it, unlike who waits for nothing
     if not asked.startswith(b"GET "):
         writer.write(voice.wire.get(asked, b""))
     elif voice.replies:
@@ -146,5 +150,5 @@ def _http(status: int, headers: object, body: str) -> bytes:
     pairs = headers.items() if isinstance(headers, dict) else headers
     head = "".join(f"{name}: {value}\r\n" for name, value in pairs)  # type: ignore[attr-defined]
     sent = body.encode()
-    length = "" if status == 204 else f"Content-Length: {len(sent)}\r\n"  # noqa: PLR2004 - RFC 9110, 15.3.5
+    length = "" if status == 204 else f"Content-Length: {len(sent)}\r\n"
     return f"HTTP/1.1 {status} Whatever\r\n{head}{length}Connection: close\r\n\r\n".encode() + sent

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,8 @@ ATLAS = Path(__file__).parents[1] / "atlas"
 _BARE_404: Reply = (404, {"content-type": "text/plain; charset=utf-8"}, "404 page not found\n")
 
 Reply = tuple[int, Any, str]
+
+_HTTPS = 443
 
 REFUSED, SILENT = "nobody listens", "never answers"
 GENERIC = ("nginx-spa", "impostor-json200", "otel-collector jaeger-v2.13-otlp-http-4318", SILENT, REFUSED)
@@ -197,84 +199,102 @@ def _gateway(record: Record) -> str:
     }.get(kind, "nginx-prefix")
 
 
-def _made(record: Record, port: dict[str, Any], server: str) -> Voice | None:
-    lines, config = _lines(record), "\n".join((record.get("workload") or {}).get("config", []))
+def _made(record: Record, port: dict[str, Any], server: str) -> Voice:
     prefix = (record["expect"].get("path") or "") if record["expect"]["kind"] else ""
-    if server == "by role":
-        return _by_role(record, lines, config)
-    if server.startswith("loki v3.7.8-behind"):
-        plain = voice(server)
-        return replace(plain, replies={**plain.replies, **_queries(_tenancy(record))})
-    if server == "mimir gateway":
-        return replace(voice("mimir v3.1-dev-target-querier"), server=server)
-    if server == "prometheus":
-        if (
-            re.search(r"--agent|feature=agent", lines)
-            or "agent" in record["service"]["metadata"]["name"]
-            or "agent" in record["cluster"]
-        ):
-            return voice("prometheus v3.16-agent")
-        return (
-            _moved(voice("prometheus v3.16-go"), prefix, f"{prefix}/query")
-            if prefix
-            else voice("prometheus v3.16-go")
-        )
-    if server.startswith("alertmanager") and prefix:
-        return _moved(voice(server), prefix, prefix)  # recorded: alertmanager v0.25-route-prefix, GET /
-    if server.startswith("grafana") and prefix:
-        return _below(voice(server), prefix)
-    if server.startswith("jaeger v2") and prefix:
-        return _jaeger(prefix)
-    if server == "argocd":
-        return _argocd(port, prefix, config, record["service"]["metadata"]["name"])
-    if server == "elasticsearch":
-        secure = record["expect"].get("scheme") == "https"
-        return voice("es8-tls" if secure else "es8" if ":8." in _tags(record) else "es7")
-    if server == "opensearch":
-        return voice("opensearch-auth" if record["expect"].get("scheme") == "https" else "opensearch")
-    if server == "influxdb":
-        return voice("influxdb 2" if "influxdb:2" in _tags(record) else "influxdb")
-    if server == "vmauth before a cluster":
-        refused = voice("vmauth v1.151.0-url_map-without-match")
-        return replace(refused, replies={**refused.replies, **_select(voice("vmselect"))})
+    for start, make in _MAKERS.items():
+        if server.startswith(start):
+            return make(record, port["port"], server, prefix)
     return voice(server)
 
 
-def _by_role(record: Record, lines: str, config: str) -> Voice:
-    images, name = _images(record), record["service"]["metadata"]["name"]
-    image = "thanos" if "thanos" in images else images[0]
-    told = re.search(r"-target=(\S+)", lines)
+def _prometheus(record: Record, _: int, __: str, prefix: str) -> Voice:
+    if re.search(r"--agent|feature=agent", _lines(record)) or _selects_agents(record):
+        return voice("prometheus v3.16-agent")
+    server = voice("prometheus v3.16-go")
+    return _moved(server, prefix, f"{prefix}/query") if prefix else server
+
+
+def _selects_agents(record: Record) -> bool:
+    """The operator starts agents with a flag that its manifests do not show."""
+    labels = {
+        **record["service"]["spec"].get("selector", {}),
+        **record["service"]["metadata"].get("labels", {}),
+    }
+    return any("agent" in f"{name}={value}" for name, value in labels.items()) or "agent" in record["source"]
+
+
+def _alertmanager(_: Record, __: int, server: str, prefix: str) -> Voice:
+    return _moved(voice(server), prefix, prefix) if prefix else voice(server)
+
+
+def _grafana(_: Record, __: int, server: str, prefix: str) -> Voice:
+    return _below(voice(server), prefix) if prefix else voice(server)
+
+
+def _jaeger(_: Record, __: int, server: str, prefix: str) -> Voice:
+    """Recorded of v2.13 with base_path /jaeger: the page everywhere, the API below the prefix."""
+    if not prefix:
+        return voice(server)
+    recorded = voice("jaeger v2.13-base-path")
+    replies = {
+        target.replace("/jaeger", prefix): (status, headers, body.replace("/jaeger/", f"{prefix}/"))
+        for target, (status, headers, body) in recorded.replies.items()
+    }
+    return replace(recorded, replies=replies, otherwise=replies["/"])
+
+
+def _search(record: Record, _: int, server: str, __: str) -> Voice:
+    """Both ask for a login where they serve TLS, and not where security is off."""
+    secure = record["expect"].get("scheme") == "https"
+    if server == "opensearch":
+        return voice("opensearch-auth" if secure else "opensearch")
+    return voice("es8-tls" if secure else "es8" if ":8." in _tags(record) else "es7")
+
+
+def _influxdb(record: Record, *_: object) -> Voice:
+    return voice("influxdb 2" if "influxdb:2" in _tags(record) else "influxdb")
+
+
+def _vmauth(*_: object) -> Voice:
+    """What has no route is recorded; what has one is vmselect's."""
+    refused, cluster = voice("vmauth v1.151.0-url_map-without-match"), voice("vmselect")
+    routed = {target: reply for target, reply in cluster.replies.items() if target.startswith("/select/")}
+    return replace(refused, replies={**refused.replies, **routed})
+
+
+def _loki_gateway(record: Record, _: int, server: str, __: str) -> Voice:
+    plain = voice(server)
+    return replace(plain, replies={**plain.replies, **_queries(_tenancy(record))})
+
+
+def _mimir_gateway(*_: object) -> Voice:
+    """Its nginx names a tenant where none is given (grafana/mimir, charts/mimir-distributed)."""
+    return replace(voice("mimir v3.1-dev-target-querier"), server="mimir gateway")
+
+
+def _by_role(record: Record, *_: object) -> Voice:
+    images = _images(record)
+    told = re.search(r"-target=(\S+)", _lines(record))
     role = told[1] if told else "all"
-    if image == "thanos":
-        role = (
-            "sidecar"
-            if "prometheus" in _images(record)
-            else next(
-                (
-                    it
-                    for it in ("query-frontend", "query", "store", "receive", "rule")
-                    if re.search(rf"\b{it}", name)
-                ),
-                "sidecar",
-            )
-        )
-        return voice(f"thanos v0.42.0-{role}")
-    queries = role in {"all", "read", "querier", "query-frontend", "query", "scalable-single-binary"}
-    if image == "loki":
+    queries = role in {"all", "read", "querier", "query-frontend"}
+    if "thanos" in images:
+        return voice(f"thanos v0.42.0-{_thanos_role(record)}")
+    if images[0] == "loki":
         tenancy = _tenancy(record)
         base = voice("loki v3.7.8-auth_enabled" if tenancy == "loki tenants" else "loki v3.7.8")
-        return replace(
-            base,
-            replies={**base.replies, **_queries(tenancy)} if queries else base.replies,
-        )
-    if image == "mimir":
-        querying = voice("mimir v3.1-dev-target-querier")
-        return (
-            querying
-            if queries
-            else voice(f"mimir v3.1-dev-target-{'ruler' if role == 'ruler' else 'distributor'}")
-        )
+        return replace(base, replies={**base.replies, **(_queries(tenancy) if queries else {})})
+    if images[0] == "mimir":
+        target = "querier" if queries else "ruler" if role == "ruler" else "distributor"
+        return voice(f"mimir v3.1-dev-target-{target}")
     return voice("tempo, query frontend" if role in {"all", "query-frontend"} else "tempo, distributor")
+
+
+def _thanos_role(record: Record) -> str:
+    if "prometheus" in _images(record):
+        return "sidecar"
+    roles = ("query-frontend", "query", "store", "receive", "rule")
+    name = record["service"]["metadata"]["name"]
+    return next((role for role in roles if re.search(rf"\b{role}", name)), "sidecar")
 
 
 @cache
@@ -291,23 +311,22 @@ def _tenancy(record: Record) -> str:
     return "loki tenants" if (record["cluster"], record["release"]) in _releases_with_tenants() else "loki"
 
 
-def _argocd(port: dict[str, Any], prefix: str, config: str, name: str) -> Voice:
-    if not name.endswith("server") or "repo" in name or "dex" in name:
+def _argocd(record: Record, port: int, _: str, prefix: str) -> Voice:
+    if not re.search("(?<!repo)(?<!dex)-server$", record["service"]["metadata"]["name"]):
         return voice("argocd v3.2.11-metrics-18083")
     if prefix:
         plain = voice("argocd v3.2.11-rootpath")
-        return replace(
-            plain,
-            replies={
-                **plain.replies,
-                f"{prefix}/api/v1/applications": _queries("argocd")["/api/v1/applications"],
-            },
-        )
+        below = {prefix + target: reply for target, reply in _queries("argocd").items()}
+        return replace(plain, replies={**plain.replies, **below})
+    config = "\n".join((record.get("workload") or {}).get("config", []))
     if re.search(r"server.insecure: .?true", config):
         return voice("argocd v3.2.11-insecure")
-    return voice(
-        "argocd v3.2.11-default-tls" if port["port"] == 443 else "argocd v3.2.11-default-tls-reached-by-http"
-    )
+    secure = _is_default_https(port)
+    return voice("argocd v3.2.11-default-tls" if secure else "argocd v3.2.11-default-tls-reached-by-http")
+
+
+def _is_default_https(port: int) -> bool:
+    return port == _HTTPS
 
 
 def _moved(plain: Voice, prefix: str, front: str) -> Voice:
@@ -331,20 +350,6 @@ def _below(plain: Voice, prefix: str) -> Voice:
     return replace(plain, replies=replies)
 
 
-def _jaeger(prefix: str) -> Voice:
-    """Recorded of v2.13 with base_path /jaeger: the page everywhere, the API below the prefix."""
-    recorded = voice("jaeger v2.13-base-path")
-    replies = {
-        target.replace("/jaeger", prefix): (status, headers, body.replace("/jaeger/", f"{prefix}/"))
-        for target, (status, headers, body) in recorded.replies.items()
-    }
-    return replace(recorded, replies=replies, otherwise=replies["/"])
-
-
-def _select(cluster: Voice) -> dict[str, Reply]:
-    return {target: reply for target, reply in cluster.replies.items() if target.startswith("/select/")}
-
-
 def _generic(record: Record, port: dict[str, Any]) -> Voice | None:
     """One of the ways to answer nothing of use, always the same for the same port."""
     number = hashlib.sha256(f"{record['id']}:{port['port']}".encode()).digest()[0]
@@ -353,20 +358,15 @@ def _generic(record: Record, port: dict[str, Any]) -> Voice | None:
 
 
 def _is_tls(record: Record, port: dict[str, Any]) -> bool:
-    expect = record["expect"]
-    if expect["kind"]:
-        places = [
-            (expect["port"], expect["scheme"]),
-            *((it["port"], it["scheme"]) for it in expect.get("also", [])),
-        ]
-        if port["port"] in dict(places):
-            return dict(places)[port["port"]] in {"https", "tls"}
-        if expect["kind"] == "argocd":
-            return port["port"] == 443 and expect["scheme"] == "https"
-    return (
-        bool(re.search(r"https|tls|amqps|replication|kafkaagent", port.get("name") or ""))
-        and expect["kind"] != "argocd"
-    )
+    """As the label says; of a port that it does not name, as the port's own name says."""
+    expect, named = record["expect"], port.get("name") or ""
+    if expect["kind"] == "argocd" and expect["scheme"] == "http":
+        return False
+    places = [expect, *expect.get("also", [])] if expect["kind"] else []
+    schemes = [place["scheme"] for place in places if place["port"] == port["port"]]
+    if schemes:
+        return schemes[0] in {"https", "tls"}
+    return bool(re.search(r"https|tls|amqps|replication|kafkaagent", named))
 
 
 def _images(record: Record) -> list[str]:
@@ -392,6 +392,22 @@ def _lines(record: Record) -> str:
     return "\n".join(
         arg for it in (record.get("workload") or {}).get("containers", []) for arg in it.get("args", [])
     )
+
+
+_MAKERS: Mapping[str, Callable[[Record, int, str, str], Voice]] = {
+    "by role": _by_role,
+    "prometheus": _prometheus,
+    "alertmanager": _alertmanager,
+    "grafana documented": _grafana,
+    "jaeger v2": _jaeger,
+    "argocd": _argocd,
+    "elasticsearch": _search,
+    "opensearch": _search,
+    "influxdb": _influxdb,
+    "vmauth before": _vmauth,
+    "loki v3.7.8-behind": _loki_gateway,
+    "mimir gateway": _mimir_gateway,
+}
 
 
 @cache
