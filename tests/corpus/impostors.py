@@ -45,9 +45,7 @@ WORST = (
     "grafana documented 1",
     "node_exporter v1.5.0-debian",
     "prometheus v3.16-agent",
-    "vmagent v1.151.0",
     "impostor-json200",
-    "impostor-spa",
     "impostor-echo",
 )
 """Those that come nearest to something."""
