@@ -192,18 +192,26 @@ async def _prove(line: Line, candidate: Candidate) -> Verdict:
             continue
         asked.add(endpoint)
         verdict = await _prove_endpoint(line, candidate, endpoint)
+        bare = endpoint.scheme in _HTTP and not endpoint.path and not candidate.wishes.address.path
         if verdict.outcome in {Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS}:
-            return verdict
+            return await _at_its_own_prefix(line, verdict) if bare else verdict
         best = _better(best, verdict)
-        if (
-            verdict.outcome is Outcome.MISMATCH
-            and endpoint.scheme in _HTTP
-            and not endpoint.path
-            and not candidate.wishes.address.path
-        ):
+        if bare and verdict.outcome is Outcome.MISMATCH:
             endpoints[:0] = await _disclosed(line, candidate, endpoint)
     assert best is not None  # noqa: S101 - classify gives every candidate an endpoint
     return best
+
+
+async def _at_its_own_prefix(line: Line, proven: Verdict) -> Verdict:
+    """Where an API answers with and without its prefix: the one that the server calls its own."""
+    candidate = proven.candidate
+    if not candidate.backend.endpoint.everywhere:
+        return proven
+    for endpoint in await _disclosed(line, candidate, proven.endpoint):
+        verdict = await _prove_endpoint(line, candidate, endpoint)
+        if verdict.outcome is proven.outcome:
+            return verdict
+    return proven
 
 
 async def _disclosed(line: Line, candidate: Candidate, endpoint: Endpoint) -> list[Endpoint]:

@@ -66,6 +66,8 @@ class EndpointRule:
     selectors of installations that serve TLS whatever their port is called; an empty value stands for
     a label that is not there.
     ``leak`` finds the prefix (its group ``path``) in what the product answers to a request outside of it.
+    ``everywhere`` says that its API answers outside of its prefix too: then the address is the one that
+    it calls its own, below which its pages and links are.
     ``hints`` are looked for where a manifest says more than the Service, the most reliable first.
     ``schemes`` are how the product can be spoken to, ``port_schemes`` how on ports that differ.
     """
@@ -80,6 +82,7 @@ class EndpointRule:
     port_schemes: Mapping[PortRef, tuple[Scheme, ...]] = field(default_factory=dict)
     hints: tuple[Hint, ...] = ()
     leak: re.Pattern[str] | None = None
+    everywhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,7 @@ class _EndpointSchema(Strict):
     port_schemes = fields.Dict(keys=_PortKey(), values=_schemes())
     hints = _Tuple(fields.Nested(_HintSchema))
     leak = _Pattern()
+    everywhere = fields.Boolean()
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> EndpointRule:

@@ -84,6 +84,8 @@ def _rank(candidate: Candidate) -> tuple[object, ...]:
     annotated = candidate.wishes.enabled is True or bool(candidate.wishes.type)
     return (
         not annotated,
+        # For those outside of the cluster: brokers behind it name addresses out there.
+        "external" in words,
         service.headless,
         _preference(service, prefer),
         "internal" in words,
