@@ -1,4 +1,4 @@
-"""Every form of toolset that the catalogue can render, loaded by the real HolmesGPT without a word against it."""
+"""Every form of toolset that the catalogue can render, loaded by the real HolmesGPT without complaint."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_every_form_is_loaded_with_one_instance_and_with_two(
 
 
 def test_all_backends_together_are_loaded(tmp_path: Path, holmes: Holmes) -> None:
-    """Unproven, failing and with a certificate that nobody signed: what else changes the words of an entry."""
+    """Unproven, failing, with an unknown certificate: what else changes the words of an entry."""
     states = (Status.VERIFIED, Status.UNPROVEN, Status.UNHEALTHY, Status.CREDENTIALED)
     found = [
         discovered(backend, f"{backend.name}--{state.value.replace('_', '-')}", state, verify_ssl=False)
