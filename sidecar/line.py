@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -90,8 +92,12 @@ class Line:
             self.answers[scheme, port, path, headers] = answer
         return self.answers[scheme, port, path, headers]
 
-    async def converse(self, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
+    async def converse(
+        self, endpoint: Endpoint, exchange: Exchange, expect: Sequence[re.Pattern[bytes]]
+    ) -> Answer | Failure:
         """An exchange of another protocol than HTTP; the same one is not repeated.
+
+        ``expect`` are all answers after which there is nothing to wait for.
 
         Raises:
             TimeoutError: as :meth:`get`.
@@ -107,7 +113,7 @@ class Line:
             return Answer(0, body=remembered)
         if (scheme, port, send) not in self.said:
             try:
-                body = await self._converse(scheme, port, exchange)
+                body = await self._converse(scheme, port, exchange.send or b"", expect)
             except (OSError, TimeoutError) as error:
                 self.dead[scheme, port] = Failure(
                     f"cannot connect: {error or f'no answer within {self.timeout:g} s'}"
@@ -119,17 +125,16 @@ class Line:
                 wire.MEMORY.keep(service.uid or service.key, port, body)
         return self.said[scheme, port, send]
 
-    async def _converse(self, scheme: Scheme, port: int, exchange: Exchange) -> bytes:
+    async def _converse(
+        self, scheme: Scheme, port: int, send: bytes, expect: Sequence[re.Pattern[bytes]]
+    ) -> bytes:
         service = self.candidate.service
-        name, expect = service.host(self.domain), exchange.expect.receive
-        assert expect is not None  # noqa: S101 - the catalogue's schema asks for it
+        name = service.host(self.domain)
         contexts = [self.tls, _UNVERIFIED] if scheme == "tls" else [None]
         for context in contexts:
             address = wire.Address(service.address, port, name, context)
             try:
-                return await wire.converse(
-                    address, exchange.send or b"", expect, timeout=self.timeout, limit=MAX_BODY
-                )
+                return await wire.converse(address, send, expect, timeout=self.timeout, limit=MAX_BODY)
             except ssl.SSLCertVerificationError:
                 self.unverified.add(port)
         raise OSError("its certificate is not for it")

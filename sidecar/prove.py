@@ -304,7 +304,11 @@ async def _check(line: Line, proven: Verdict) -> Verdict:
 
 async def _ask(line: Line, candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
     if exchange.send is not None:
-        return await line.converse(endpoint, exchange)
+        # Who asks for a login has said all that he will: waiting for a proof would take the whole time.
+        backend = candidate.backend
+        every = (*itertools.chain.from_iterable(backend.proofs), *backend.refusals)
+        expect = [it.expect.receive for it in every if it.send == exchange.send and it.expect.receive]
+        return await line.converse(endpoint, exchange, expect)
     target = _target(candidate, endpoint, exchange)
     return await line.get(endpoint.scheme, endpoint.port, target, _headers(candidate, exchange))
 

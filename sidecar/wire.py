@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MAX_REMEMBERED = 10_000
@@ -50,9 +51,9 @@ MEMORY = Memory()
 
 
 async def converse(
-    address: Address, send: bytes, expect: re.Pattern[bytes], *, timeout: float, limit: int
+    address: Address, send: bytes, expect: Sequence[re.Pattern[bytes]], *, timeout: float, limit: int
 ) -> bytes:
-    """Sends, and reads until what came is what was expected, the other side closes, or time is up.
+    """Sends, and reads until what came is one of what was expected, the other side closes, or time is up.
 
     Silence is an answer too: empty bytes.
 
@@ -74,7 +75,7 @@ async def converse(
             try:
                 writer.write(send)
                 await writer.drain()
-                while len(received) < limit and not expect.search(received):
+                while len(received) < limit and not any(it.search(received) for it in expect):
                     chunk = await reader.read(min(_CHUNK, limit - len(received)))
                     if not chunk:
                         break

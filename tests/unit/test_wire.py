@@ -131,6 +131,15 @@ def test_it_is_never_visited_by_http() -> None:
     assert not any(said.startswith(b"GET") for said in heard)
 
 
+def test_who_asks_for_a_login_is_not_waited_for() -> None:
+    started = time.monotonic()
+    with server(replay("redis-auth")) as (port, _):
+        verdict = ask("redis", port)
+        took = time.monotonic() - started
+    assert verdict.outcome is Outcome.NEEDS_CREDENTIALS
+    assert took < 0.5, "less than the timeout of one exchange"
+
+
 def test_a_silent_server_costs_the_deadline_and_no_more() -> None:
     with server(lambda connection: time.sleep(2)) as (port, _):
         started = time.monotonic()
