@@ -343,7 +343,7 @@ def _moved(plain: Voice, prefix: str, front: str) -> Voice:
 def _below(plain: Voice, prefix: str) -> Voice:
     """Grafana below a sub-path: its pages redirect there, its API answers with and without.
 
-    Documented, not run: grafana/grafana pkg/middleware/subpath_redirect.go.
+    After grafana/grafana pkg/middleware/subpath_redirect.go; neither run nor re-read here.
     """
     replies = {**plain.replies, **{prefix + target: reply for target, reply in plain.replies.items()}}
     replies["/"] = (301, {"location": f"{prefix}/"}, "")
