@@ -5,13 +5,14 @@ One question is never put twice to the same Service in one look at it, whatever 
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
 import re
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 import aiohttp
@@ -28,7 +29,7 @@ MAX_BODY = 64 * 1024
 
 Headers = tuple[tuple[str, str], ...]
 
-NO_HEADERS: Headers = ()
+_Responding = AbstractAsyncContextManager[aiohttp.ClientResponse]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -45,6 +46,23 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to the Service. ``until``: text after which an answer that goes on is not read further."""
+
+    scheme: Scheme
+    port: int
+    path: str
+    headers: Headers = ()
+    method: str = "GET"
+    body: str = ""
+    session: str = ""
+    until: re.Pattern[str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.scheme}://…:{self.port}{self.path}"
+
+
 @dataclass
 class Line:
     """The connection to one Service: remembers answers, ports that fail, and certificates."""
@@ -55,17 +73,15 @@ class Line:
     timeout: float
     tls: ssl.SSLContext
     until: float
-    answers: dict[tuple[Scheme, int, str, Headers], Answer] = field(default_factory=dict)
+    answers: dict[Request, Answer] = field(default_factory=dict)
     said: dict[tuple[Scheme, int, bytes], Answer] = field(default_factory=dict)
     dead: dict[tuple[Scheme, int], Failure] = field(default_factory=dict)
     unverified: set[int] = field(default_factory=set)
     trace: list[str] = field(default_factory=list)
     """What was asked and what came, for people; a line each."""
 
-    async def get(
-        self, scheme: Scheme, port: int, path: str, headers: Headers = NO_HEADERS
-    ) -> Answer | Failure:
-        """The answer to a GET request, or why there is none.
+    async def ask(self, request: Request) -> Answer | Failure:
+        """The answer to a request, or why there is none.
 
         Raises:
             TimeoutError: the time of the Service is up. Its own timeout cannot be relied on for that: one
@@ -73,24 +89,25 @@ class Line:
         """
         if time.monotonic() >= self.until:
             raise TimeoutError
+        scheme, port = request.scheme, request.port
         if (scheme, port) in self.dead:
             return self.dead[scheme, port]
-        if (scheme, port, path, headers) not in self.answers:
+        if request not in self.answers:
             try:
-                answer = await self._get(scheme, port, path, headers)
+                answer = await self._ask(request)
             except TimeoutError:
                 # Whatever a port that accepts and never answers speaks, it is not asked again.
                 failure = Failure(f"no answer within {self.timeout:g} s")
-                self.trace.append(f"GET {scheme}://…:{port}{path}: {failure.reason}")
+                self.trace.append(f"{request}: {failure.reason}")
                 self.dead |= {("http", port): failure, ("https", port): failure}
                 return failure
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 self.dead[scheme, port] = Failure(_reason(error))
-                self.trace.append(f"GET {scheme}://…:{port}{path}: {self.dead[scheme, port].reason}")
+                self.trace.append(f"{request}: {self.dead[scheme, port].reason}")
                 return self.dead[scheme, port]
-            self.trace.append(f"GET {scheme}://…:{port}{path}: {_described(answer)}")
-            self.answers[scheme, port, path, headers] = answer
-        return self.answers[scheme, port, path, headers]
+            self.trace.append(f"{request}: {_described(answer)}")
+            self.answers[request] = answer
+        return self.answers[request]
 
     async def converse(
         self, endpoint: Endpoint, exchange: Exchange, expect: Sequence[re.Pattern[bytes]]
@@ -139,41 +156,61 @@ class Line:
                 self.unverified.add(port)
         raise OSError("its certificate is not for it")
 
-    async def _get(self, scheme: Scheme, port: int, path: str, headers: Headers) -> Answer:
-        if scheme == "https" and port not in self.unverified:
+    async def _ask(self, request: Request) -> Answer:
+        if request.scheme == "https" and request.port not in self.unverified:
             try:
-                return await self._send(scheme, port, path, headers, self.tls)
+                return await self._send(request, self.tls)
             except aiohttp.ClientConnectorCertificateError:
-                self.unverified.add(port)
-        return await self._send(scheme, port, path, headers, False)
+                self.unverified.add(request.port)
+        return await self._send(request, False)
 
-    async def _send(
-        self, scheme: Scheme, port: int, path: str, headers: Headers, tls: ssl.SSLContext | bool
-    ) -> Answer:
+    async def _send(self, request: Request, tls: ssl.SSLContext | bool) -> Answer:
+        async with self._request(request, tls) as response:
+            body, truncated = await _read(response.content, request.until)
+            came = tuple((key.lower(), value) for key, value in response.headers.items())
+        answer = Answer(response.status, came, body, truncated)
+        if request.session and (named := answer.values(request.session)):
+            await self._end(request, named[0], tls)
+        return answer
+
+    async def _end(self, request: Request, session: str, tls: ssl.SSLContext | bool) -> None:
+        """Ends what a greeting has begun; a server that does not know how ends it by itself."""
+        headers = (*request.headers, (request.session, session))
+        with contextlib.suppress(aiohttp.ClientError, OSError, ValueError, TimeoutError):
+            async with self._request(replace(request, method="DELETE", body="", headers=headers), tls):
+                pass
+
+    def _request(self, request: Request, tls: ssl.SSLContext | bool) -> _Responding:
         service = self.candidate.service
         name = service.host(self.domain)
         ip = ip_address(service.address)
         address = f"[{ip}]" if ip.version == 6 else str(ip)  # noqa: PLR2004 - IPv6
-        host = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
-        async with self.session.get(
-            URL(f"{scheme}://{address}:{port}{path}", encoded=True),
-            headers={"Host": host, **dict(headers)},
-            server_hostname=name if scheme == "https" else None,
+        own_port = request.port == _DEFAULT_PORTS[request.scheme]
+        kind = {"Content-Type": "application/json"} if request.body else {}
+        return self.session.request(
+            request.method,
+            URL(f"{request.scheme}://{address}:{request.port}{request.path}", encoded=True),
+            data=request.body or None,
+            headers={"Host": name if own_port else f"{name}:{request.port}", **kind, **dict(request.headers)},
+            server_hostname=name if request.scheme == "https" else None,
             ssl=tls,
             allow_redirects=False,
             # Over the whole exchange: a server that drips a byte a second defeats a timeout per read.
             timeout=aiohttp.ClientTimeout(total=self.timeout),
-        ) as response:
-            body, truncated = await _read(response.content)
-            came = tuple((key.lower(), value) for key, value in response.headers.items())
-            return Answer(response.status, came, body, truncated)
+        )
 
 
-async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-    try:
-        return (await content.readexactly(MAX_BODY + 1))[:MAX_BODY], True
-    except asyncio.IncompleteReadError as end:
-        return end.partial, False
+async def _read(content: aiohttp.StreamReader, until: re.Pattern[str] | None) -> tuple[bytes, bool]:
+    """What came, and whether there is more; of a stream of events up to the one that is waited for."""
+    body = b""
+    while len(body) <= MAX_BODY:
+        chunk = await content.read(MAX_BODY + 1 - len(body))
+        if not chunk:
+            return body, False
+        body += chunk
+        if until is not None and until.search(body.decode("utf-8", "replace")):
+            return body, False
+    return body[:MAX_BODY], True
 
 
 def _described(answer: Answer) -> str:

@@ -2,7 +2,7 @@
 
 A probe connects to the Service's ClusterIP and names the Service's DNS name in Host and SNI: no DNS
 is asked, so nothing can be rebound, and it takes exactly the path of HolmesGPT's own requests. It
-sends GET only (or, in other protocols, what :mod:`sidecar.wire` is given), follows no redirect and carries
+sends GET only (or a protocol's own greeting, as the catalogue gives it), follows no redirect and carries
 no credential. An address that has not proven what it is gets no query: ClickHouse runs ``?query=`` on
 any path.
 """
@@ -21,7 +21,7 @@ from typing import Protocol
 
 import aiohttp
 
-from sidecar.line import Failure, Headers, Line
+from sidecar.line import Failure, Headers, Line, Request
 from toolset import __version__
 from toolset.backend import Exchange
 from toolset.classify import Candidate, Endpoint
@@ -215,7 +215,7 @@ async def _at_its_own_prefix(line: Line, proven: Verdict) -> Verdict:
 
 
 async def _disclosed(line: Line, candidate: Candidate, endpoint: Endpoint) -> list[Endpoint]:
-    answer = await line.get(endpoint.scheme, endpoint.port, "/")
+    answer = await line.ask(Request(endpoint.scheme, endpoint.port, "/"))
     prefix = leaked_prefix(answer, candidate.backend.endpoint.leak) if isinstance(answer, Answer) else ""
     return [Endpoint(endpoint.scheme, endpoint.port, path) for path in _parents(prefix)]
 
@@ -309,8 +309,13 @@ async def _ask(line: Line, candidate: Candidate, endpoint: Endpoint, exchange: E
         every = (*itertools.chain.from_iterable(backend.proofs), *backend.refusals)
         expect = [it.expect.receive for it in every if it.send == exchange.send and it.expect.receive]
         return await line.converse(endpoint, exchange, expect)
-    target = _target(candidate, endpoint, exchange)
-    return await line.get(endpoint.scheme, endpoint.port, target, _headers(candidate, exchange))
+    request = Request(
+        endpoint.scheme, endpoint.port, _target(candidate, endpoint, exchange), _headers(candidate, exchange)
+    )
+    if exchange.post is not None:
+        greeting = replace(request, method="POST", body=exchange.body, session=exchange.session)
+        return await line.ask(replace(greeting, until=exchange.expect.text))
+    return await line.ask(request)
 
 
 def _headers(candidate: Candidate, exchange: Exchange) -> Headers:
@@ -323,14 +328,17 @@ def _speaks(endpoint: Endpoint, exchange: Exchange) -> bool:
 
 
 def _target(candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> str:
-    path = Template(exchange.get or "").substitute(health=candidate.wishes.health_path or "/")
+    path = Template(exchange.get or exchange.post or "").substitute(
+        health=candidate.wishes.health_path or "/"
+    )
     return path if exchange.at_root else endpoint.path + path or "/"
 
 
 def _asked(candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> str:
     if exchange.send is not None:
         return f"{endpoint.scheme} {len(exchange.send)} bytes to port {endpoint.port}"
-    return f"GET {_target(candidate, endpoint, exchange)}"
+    method = "GET" if exchange.post is None else "POST"
+    return f"{method} {_target(candidate, endpoint, exchange)}"
 
 
 def _verdict(

@@ -106,13 +106,17 @@ class Exchange:
     """A question, and the answer expected to it.
 
     Either a GET request below the candidate's path prefix (``at_root``: at the server's root), with
-    ``accept`` as its Accept header where that matters; or ``send``, bytes of another protocol (none at
-    all where the server speaks first). ``once``: a server that counts such visits against its callers is
-    asked a single time, ever.
+    ``accept`` as its Accept header where that matters. Or ``post``, the same with a JSON ``body``, for
+    protocols that greet so; the answer's header ``session`` then names what is to be ended again. Or
+    ``send``, bytes of another protocol (none at all where the server speaks first). ``once``: a server
+    that counts such visits against its callers is asked a single time, ever.
     """
 
     expect: Expectation
     get: str | None = None
+    post: str | None = None
+    body: str = ""
+    session: str = ""
     accept: str = ""
     at_root: bool = False
     send: bytes | None = None

@@ -6,6 +6,7 @@ toolset it becomes; ``docs/backends.md`` explains the format. No backend's name 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
@@ -217,8 +218,14 @@ class _EndpointSchema(Strict):
         return EndpointRule(**data)
 
 
+_QUESTION = ("get", "post", "body", "session", "accept", "at_root", "send", "once")
+
+
 class _ExchangeSchema(Strict):
     get = fields.String(validate=validate.Regexp(r"(/[^\s#]*|\$health|)$"))
+    post = fields.String(validate=validate.Regexp(r"(/[^\s#?]*|)$"))
+    body = fields.Dict(keys=fields.String())
+    session = fields.String(validate=validate.Regexp(r"[A-Za-z][A-Za-z0-9-]*$"))
     accept = fields.String(validate=validate.Length(1, 80))
     at_root = fields.Boolean()
     send = _Bytes()
@@ -231,12 +238,15 @@ class _ExchangeSchema(Strict):
 
     @validates_schema
     def _one_of_both(self, data: dict[str, Any], **_: Any) -> None:
-        if ("get" in data) == ("send" in data) or ("send" in data) != ("receive" in data):
-            raise ValidationError("expected either get, or send and receive")
+        asked = [key for key in ("get", "post", "send") if key in data]
+        if len(asked) != 1 or ("send" in data) != ("receive" in data) or ("post" in data) != ("body" in data):
+            raise ValidationError("expected either get, or send and receive, or post and body")
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Exchange:
-        question = {key: data.pop(key) for key in ("get", "accept", "at_root", "send", "once") if key in data}
+        if "body" in data:
+            data["body"] = json.dumps(data["body"])
+        question = {key: data.pop(key) for key in _QUESTION if key in data}
         return Exchange(expect=Expectation(**data), **question)
 
 

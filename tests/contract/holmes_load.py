@@ -266,7 +266,12 @@ def load(options, file, log):
 def answer_dns(names):
     """The names of a cluster's Services resolve inside of it only; everything else stays as it is."""
     resolve = socket.getaddrinfo
-    socket.getaddrinfo = lambda host, *rest, **more: resolve(names.get(host, host), *rest, **more)
+
+    def answer(host, *rest, **more):
+        name = host.decode() if isinstance(host, bytes) else host
+        return resolve(names.get(name, host), *rest, **more)
+
+    socket.getaddrinfo = answer
 
 
 def main():

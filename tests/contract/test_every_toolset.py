@@ -66,7 +66,7 @@ def loaded(holmes: Holmes, file: Path, found: Iterable[Discovered]) -> dict[str,
     document = render.with_revision(render.toolset_document(found, SETTINGS), found)
     file.write_text(render.toolset_yaml(document))
 
-    told = holmes(file, check=False)
+    told = holmes(file, check=False, env={"SECRET": "s3cret"})
 
     assert told["outcome"] == "loaded", told
     assert told["errors"] == told["warnings"] == told["dropped"] == [], told
@@ -102,10 +102,25 @@ def test_every_form_is_loaded_with_one_instance_and_with_two(
 
 def test_all_backends_together_are_loaded(tmp_path: Path, holmes: Holmes) -> None:
     """Unproven, failing, with an unknown certificate: what else changes the words of an entry."""
-    states = (Status.VERIFIED, Status.UNPROVEN, Status.UNHEALTHY, Status.CREDENTIALED)
+    states = (Status.VERIFIED, Status.UNPROVEN, Status.UNHEALTHY)
     found = [
         discovered(backend, f"{backend.name}--{state.value.replace('_', '-')}", state, verify_ssl=False)
         for backend in WITH_TOOLSETS
         for state in states
     ]
     loaded(holmes, tmp_path / "custom_toolset.yaml", found)
+
+
+def test_what_the_operator_bound_credentials_to_is_loaded(tmp_path: Path, holmes: Holmes) -> None:
+    found = [
+        discovered(
+            backend,
+            f"{backend.name}-locked",
+            Status.CREDENTIALED,
+            credentials=dict.fromkeys(backend.credentials.needs, "{{ env.SECRET }}"),
+        )
+        for backend in CATALOGUE.values()
+        if backend.credentials
+    ]
+    toolsets = loaded(holmes, tmp_path / "custom_toolset.yaml", found)
+    assert {"postgresql", "mysql", "mongodb"} <= {name.partition("/")[0] for name in toolsets}
