@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import pytest
 import requests
@@ -36,11 +36,15 @@ def require(thing: Path, how_to_get_it: str) -> Path:
     A CI run that skipped what it was made for must not look green.
     """
     if not thing.exists():
-        message = f"{thing.name} is missing: {how_to_get_it}"
-        if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+        unavailable(f"{thing.name} is missing: {how_to_get_it}")
     return thing
+
+
+def unavailable(why: str) -> NoReturn:
+    """Skip the test, or in CI fail it."""
+    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
 
 
 def part(name: str) -> Path:

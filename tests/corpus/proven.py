@@ -133,12 +133,18 @@ async def _talk(voice: Voice, reader: asyncio.StreamReader, writer: asyncio.Stre
     asked = await reader.read(_CHUNK)
     if voice.server == "never answers":
         await asyncio.sleep(_FOREVER)  # the loop holds it, unlike who waits for nothing
-    if not asked.startswith(b"GET "):
+    if not asked.startswith((b"GET ", b"POST ", b"DELETE ")):
         writer.write(voice.wire.get(asked, b""))
     elif voice.replies:
         lines = asked.decode("latin-1").split("\r\n")
+        method, target, _ = lines[0].split(" ")
         headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
-        writer.write(_http(*voice.reply(lines[0].split(" ")[1], headers.get("Accept", ""))))
+        reply = (
+            voice.reply(target, headers.get("Accept", ""))
+            if method == "GET"
+            else voice.answer(method, target)
+        )
+        writer.write(_http(*reply))
     await writer.drain()
     if voice.replies or voice.wire:
         if writer.can_write_eof():

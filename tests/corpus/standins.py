@@ -23,7 +23,7 @@ _BARE_404: Reply = (404, {"content-type": "text/plain; charset=utf-8"}, "404 pag
 
 Reply = tuple[int, Any, str]
 
-_HTTPS = 443
+_OK, _HTTPS = 200, 443
 
 REFUSED, SILENT = "nobody listens", "never answers"
 GENERIC = ("nginx-spa", "impostor-json200", "otel-collector jaeger-v2.13-otlp-http-4318", SILENT, REFUSED)
@@ -46,6 +46,12 @@ class Voice:
             if known in self.replies:
                 return self.replies[known]
         return self.otherwise
+
+    def answer(self, method: str, target: str) -> Reply:
+        """To another method: as recorded; who says yes to every path does so to every method too."""
+        refusal = (405, {"content-type": "text/plain; charset=utf-8"}, "Method Not Allowed")
+        otherwise = self.otherwise if self.otherwise[0] == _OK else refusal
+        return self.replies.get(f"{method} {target}", otherwise)
 
 
 # What is the same in every pod: gossip, gRPC (HTTP/2 closes on HTTP/1), exporters beside the product.
@@ -147,6 +153,7 @@ _QUERIES = {
     "argocd": "argocd",
     "kiali": "kiali",
     "kubecost": "kubecost",
+    "mcp streamable-http": "mcp",
     "quickwit": "quickwit",
 }
 

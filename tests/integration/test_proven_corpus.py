@@ -6,14 +6,20 @@ import pytest
 
 from tests.corpus import impostors, proven, score
 from tests.corpus.standins import REFUSED, voices
+from tests.realparts import unavailable
 
 RECORDS = score.load()
 
 pytestmark = [
-    pytest.mark.skipif(not proven.can_listen(), reason="may not listen on ports below 1024"),
     # The loop ends while TLS still says goodbye; the transports close when they are collected.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ports_of_the_corpus() -> None:
+    if not proven.can_listen():
+        unavailable("the corpus has Services on ports below 1024: run as root, or with CAP_NET_BIND_SERVICE")
 
 
 @pytest.fixture(scope="module")
