@@ -113,8 +113,8 @@ class Controller:
 
     @property
     def ready(self) -> bool:
-        """Whether one list was complete and all of it was published, and no end is near."""
-        return self.saw_services and self.started and not self.draining
+        """Whether one list was complete and what came of it was published, and no end is near."""
+        return self.saw_services and self._publication.complete and not self.draining
 
     def stop(self) -> None:
         """Lets :meth:`run` return after the pass it is in; what is published stays."""

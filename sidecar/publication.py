@@ -51,6 +51,14 @@ class Publication:
         if targets.toolset_file:
             remove_leftovers(targets.toolset_file)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has been published once: the file, and the ConfigMap that holds everything."""
+        maps = self._targets.config_maps
+        return (self.confirmed or self._targets.toolset_file is None) and (
+            maps is None or self._targets.namespace in maps.confirmed
+        )
+
     def publish(self, discovery: Discovery, config: Config) -> tuple[str, ...]:
         """Writes what changed. One target failing does not keep the other from being written.
 

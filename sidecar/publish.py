@@ -117,6 +117,8 @@ class ConfigMaps:
         self._cluster = cluster
         self._count = count
         self._written: dict[str, ConfigMapData] = {}
+        self.confirmed: set[str] = set()
+        """Namespaces whose ConfigMap this process has written, or found right."""
 
     def publish(
         self, desired: Mapping[str, ConfigMapData], namespaces: Sequence[str] = (), *, repair: bool = True
@@ -163,6 +165,7 @@ class ConfigMaps:
             return
         if existing is not None and _is_current(existing, desired):
             log.info("configmap %s/%s up to date", namespace, CONFIG_MAP)
+            self.confirmed.add(namespace)
             return
         if not repair and self._written.get(namespace) == desired:
             log.warning(
@@ -173,6 +176,7 @@ class ConfigMaps:
             return
         self._cluster.apply_config_map(_config_map(namespace, desired))
         self._written[namespace] = desired
+        self.confirmed.add(namespace)
         self._count.labels("success").inc()
         log.info("configmap %s/%s %s", namespace, CONFIG_MAP, "updated" if existing else "created")
 

@@ -170,7 +170,7 @@ def _short(name: str, found: Discovered) -> str:
 
 def _entry(members: Sequence[tuple[Discovered, ToolsetRule]], settings: Settings) -> Document:
     rule = members[0][1]
-    kept = [found for found, _ in _within_budget(members)]
+    kept = [found for found, _ in (members if rule.many == "separate" else _within_budget(members))]
     if not kept:
         return {}
     entry: Document = {"enabled": True}
