@@ -189,7 +189,7 @@ def _entry(members: Sequence[tuple[Discovered, ToolsetRule]], settings: Settings
     if len(configs) == 1 and rule.many == "instances":
         entry["config"] = configs[0]
         return entry
-    names = _instance_names(kept)
+    names = map(_instance_name, kept)
     entry["config"] = {
         rule.many: [{rule.key: name, **config} for name, config in zip(names, configs, strict=True)]
     }
@@ -277,18 +277,13 @@ def _substitute(value: Any, values: Mapping[str, Any]) -> Any:
     return Template(value).substitute(values)
 
 
-def _instance_names(kept: Sequence[Discovered]) -> list[str]:
-    """``namespace/name``: telling, and no Service can take another's.
+def _instance_name(found: Discovered) -> str:
+    """``namespace/name``, with the name that an annotation gives behind it.
 
-    A name given by annotation stands in for the Service's own, unless the namespace has it already.
+    Telling, and whatever other Services are called or ask for, this one keeps it.
     """
-    own = {found.service.key for found in kept}
-    names: list[str] = []
-    for found in kept:
-        wish = f"{found.service.namespace}/{found.candidate.wishes.name}"
-        taken = wish in own or wish in names
-        names.append(wish if found.candidate.wishes.name and not taken else found.service.key)
-    return names
+    wish = found.candidate.wishes.name
+    return f"{found.service.key}/{wish}" if wish else found.service.key
 
 
 class _Quoted(str):

@@ -189,19 +189,12 @@ class TestNames:
         seen = [lamp(f"lamp-{name}", annotations=asking(name=wish)) for name, wish in wishes]
         return [instance["name"] for instance in toolsets(*seen)["lamp/main"]["config"]["instances"]]
 
-    def test_a_name_by_annotation_stands_in_for_the_services_own(self) -> None:
-        assert self.named(("a", "Main"), ("b", "")) == ["shop/Main", "shop/lamp-b"]
+    def test_a_name_by_annotation_stands_behind_the_services_own(self) -> None:
+        assert self.named(("a", "Main"), ("b", "")) == ["shop/lamp-a/Main", "shop/lamp-b"]
 
-    def test_nobody_takes_the_name_of_another_service(self) -> None:
-        assert self.named(("a", "lamp-b"), ("b", "")) == ["shop/lamp-a", "shop/lamp-b"]
-
-    def test_of_two_that_wish_for_one_name_the_first_has_it(self) -> None:
-        assert self.named(("a", "x"), ("b", "x"), ("c", "x")) == ["shop/x", "shop/lamp-b", "shop/lamp-c"]
-
-    def test_a_name_is_good_within_its_own_namespace_only(self) -> None:
-        seen = [lamp(namespace=namespace, annotations=asking(name="x")) for namespace in ("a", "b")]
-        instances = toolsets(*seen)["lamp/main"]["config"]["instances"]
-        assert [instance["name"] for instance in instances] == ["a/x", "b/x"]
+    def test_whatever_others_are_called_or_ask_for_each_keeps_its_name(self) -> None:
+        assert self.named(("a", "lamp-b"), ("b", "")) == ["shop/lamp-a/lamp-b", "shop/lamp-b"]
+        assert self.named(("a", "x"), ("b", "x")) == ["shop/lamp-a/x", "shop/lamp-b/x"]
 
     @pytest.mark.parametrize("namespace", ["n", "a-namespace-of-thirty-characters", "n" * 63])
     @pytest.mark.parametrize("name", ["bell", "bell-" + "x" * 20, "bell-" + "x" * 58])
