@@ -1,12 +1,12 @@
 """Where the service is at home in a real cluster: its namespace, its identity, what it looks into."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.realparts import ControlPlane
+from tests.realparts import ControlPlane, Serve, Server
 
 CONFIG_MAP = "kubernaut-toolset-config"
 ACCOUNT = "kubernaut-service-discovery"
@@ -78,3 +78,11 @@ def home(control_plane: ControlPlane, namespace: str) -> Iterator[Home]:
     control_plane.kubectl("create", "namespace", own)
     yield Home(control_plane, own, namespace)
     control_plane.kubectl("delete", "namespace", own, "--wait=false")
+
+
+@pytest.fixture
+def one_prometheus(home: Home, prometheus: Serve, cluster_ip: Callable[[], str]) -> Server:
+    """A real Prometheus behind the Service ``prometheus`` of the watched namespace."""
+    address = cluster_ip()
+    home.plane.apply(service(home.watched, "prometheus", address))
+    return prometheus(f"{address}:9090")

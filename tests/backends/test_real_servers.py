@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.prove import NetworkProber, Outcome, Question, Verdict
 from tests.backends.servers import KINDS, Running, running
-from tests.realparts import Holmes, part
+from tests.realparts import Holmes, part, unavailable
 from toolset import render
 from toolset.catalogue import bundled
 from toolset.classify import Candidate, classify
@@ -34,7 +34,9 @@ def server(request: pytest.FixtureRequest, servers: dict[str, Running]) -> Runni
 
 def _one(servers: dict[str, Running], name: str) -> Running:
     if name == "postgresql" and name not in servers:
-        pytest.skip("it is used where it is installed, and not downloaded: it does not run as root")
+        unavailable(
+            "PostgreSQL is used where it is installed, since it refuses root: apt-get install postgresql"
+        )
     part(KINDS[name].part)
     return servers[name]
 

@@ -8,17 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.home import ACCOUNT, CONFIG_MAP, Home, config_map, service
-from tests.realparts import Serve, running_control_plane, until
+from tests.realparts import Serve, Server, running_control_plane, until
 from tests.service import Start, identity
 
 
 def test_a_real_prometheus_ends_up_in_the_file_and_in_the_config_maps(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
-
     running = start(env={**home.env, "HOME": "/nonexistent"}).wait_ready()
 
     url = f"http://prometheus.{home.watched}.svc.cluster.local:9090"
@@ -41,12 +37,7 @@ def test_a_real_prometheus_ends_up_in_the_file_and_in_the_config_maps(
     assert running.logged(f"configmap {home.watched}/{CONFIG_MAP} created")
 
 
-def test_what_is_unchanged_is_not_touched(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
-) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
+def test_what_is_unchanged_is_not_touched(home: Home, start: Start, one_prometheus: Server) -> None:
     first = start(env=home.env).wait_ready()
     before = home.generated(home.watched)["metadata"]["resourceVersion"], identity(first.file)
     assert first.terminate() == 0
@@ -58,13 +49,10 @@ def test_what_is_unchanged_is_not_touched(
 
 
 def test_keys_labels_and_annotations_of_others_are_kept(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
     theirs = {"labels": {"team": "sre"}, "annotations": {"note": "ours"}}
     home.plane.apply(config_map(home.watched, CONFIG_MAP, {"notes.txt": "keep me"}, **theirs))
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s")
 
     start(env=home.env).wait_ready()
@@ -83,11 +71,8 @@ def test_keys_labels_and_annotations_of_others_are_kept(
 
 
 def test_the_config_map_of_a_namespace_goes_with_its_last_service(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s")
     running = start(env=home.env).wait_ready()
 
@@ -133,11 +118,8 @@ def test_look_alikes_never_get_in_and_others_are_unaffected(
 
 
 def test_a_refused_list_names_verb_resource_and_cure_and_leaves_the_file(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s")
     running = start(env=home.env).wait_ready()
     before = running.file.read_bytes()
@@ -158,11 +140,8 @@ def test_a_refused_list_names_verb_resource_and_cure_and_leaves_the_file(
 
 
 def test_a_refused_config_map_is_told_and_counted_and_the_file_is_written_all_the_same(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -188,11 +167,8 @@ def test_a_refused_config_map_is_told_and_counted_and_the_file_is_written_all_th
 
 @pytest.mark.parametrize("repair", [True, False])
 def test_what_somebody_changed_is_put_right_unless_the_operator_says_no(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str], repair: bool
+    home: Home, start: Start, one_prometheus: Server, repair: bool
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     reconciliation = f"reconciliation: {{enabled: {str(repair).lower()}}}"
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s", reconciliation)
     running = start(env=home.env).wait_ready()
@@ -237,22 +213,19 @@ def test_an_outage_of_the_api_server_changes_nothing(
 
 
 def test_a_backend_that_fails_later_stays_and_is_marked(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    server = prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     home.configure(f"namespaces: [{home.watched}]", "health_check_interval: 1s")
     running = start(env=home.env).wait_ready()
 
-    server.stop()
+    one_prometheus.stop()
 
     unhealthy = 'toolset_services{status="unhealthy",type="prometheus"}'
     until(lambda: running.logged("is prometheus at port 9090, unhealthy"), "the outage is told")
     assert running.metric(unhealthy) == 1
     assert "prometheus/metrics" in running.toolsets(), "an outage is when HolmesGPT must know about it"
 
-    server.start()
+    one_prometheus.start()
     until(lambda: running.log.read_text().count("is prometheus at port 9090, verified") == 2, "recovered")
 
 
@@ -269,11 +242,8 @@ def test_sigterm_says_not_ready_first_and_ends_within_five_seconds(home: Home, s
 
 
 def test_a_good_change_of_the_configuration_applies_and_a_bad_one_does_not(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s")
     running = start(env=home.env).wait_ready()
     file = running.file.read_bytes()
@@ -318,11 +288,8 @@ def test_a_missing_configuration_is_created_with_the_defaults_and_never_reset(
 
 
 def test_overrides_of_people_win_and_dangerous_ones_are_left_out(
-    home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus", address))
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s")
     name = "kubernaut-toolset-overrides"
     off = "toolsets: {prometheus/metrics: {enabled: false}}"

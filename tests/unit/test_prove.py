@@ -15,6 +15,7 @@ import pytest
 from sidecar import line
 from sidecar.line import MAX_BODY
 from sidecar.prove import CANDIDATE_TIMEOUTS, NetworkProber, NoProber, Outcome, Question, Verdict
+from tests.realparts import unavailable
 from tests.unit.builders import asking, backend, catalogue, service
 from tests.unit.servers import (
     SELF_SIGNED,
@@ -429,7 +430,7 @@ class TestWhere:
         try:
             server = farm.serve(GOOD, ip="::1")
         except OSError:
-            pytest.skip("this machine has no IPv6")
+            unavailable("this machine has no IPv6: enable it on the loopback interface")
         assert verdict(server).outcome is Outcome.VERIFIED
 
 
