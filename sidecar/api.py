@@ -12,11 +12,12 @@ from sidecar.metrics import Metrics
 INDEX = """\
 dynamic toolsets for HolmesGPT
 
-/health  the loop turns
+/health  the loop turns, and everything beside it runs
 /ready   the toolset is published and kept
 /startz  this process has written the toolset file, or found it right
 
 Metrics are on the metrics port, at /metrics.
+
 """
 
 
@@ -29,7 +30,8 @@ def create_app(controller: Controller, metrics: Metrics) -> Flask:
 
     @app.get("/health")
     def health() -> tuple[Response, int]:
-        return _probe(controller.alive, "the discovery loop does not turn: see the log")
+        dead = controller.dead
+        return _probe(not dead, f"not running any more: {', '.join(dead)}; see the log")
 
     @app.get("/ready")
     def ready() -> tuple[Response, int]:
@@ -43,7 +45,7 @@ def create_app(controller: Controller, metrics: Metrics) -> Flask:
 
     @app.get("/")
     def index() -> Response:
-        return Response(INDEX, mimetype="text/plain")
+        return Response(INDEX + "".join(f"{line}\n" for line in controller.status()), mimetype="text/plain")
 
     @app.errorhandler(HTTPException)
     def problem(error: HTTPException) -> tuple[Response, int]:
@@ -57,7 +59,7 @@ def create_app(controller: Controller, metrics: Metrics) -> Flask:
 
 
 def _unready(controller: Controller) -> str:
-    failures = controller.report.failures
+    failures = controller.failures
     return failures[0] if failures else "no pass over the Services has ended yet"
 
 

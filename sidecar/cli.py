@@ -12,26 +12,16 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from sidecar import log, validation
-from sidecar.cluster import Cluster, ClusterError
-from sidecar.config import WRITTEN_OUT
-from sidecar.controller import Controller, Settings
+from sidecar import assembly, log, validation
+from sidecar.assembly import Wanted
+from sidecar.cluster import Cluster
+from sidecar.connection import ClusterError
+from sidecar.controller import Controller
 from sidecar.explain import UnknownServiceError
 from sidecar.metrics import Metrics
 from sidecar.output import FORMATS, as_table
-from sidecar.publication import Targets
-from sidecar.publish import ConfigMaps
-from sidecar.sources import (
-    CONFIG_MAP,
-    OVERRIDES_MAP,
-    ClusterSource,
-    ConfigMapText,
-    FileText,
-    ManifestSource,
-    SourceError,
-    TextSource,
-    WrongTextError,
-)
+from sidecar.settings import Settings
+from sidecar.sources import SourceError, WrongTextError
 from toolset import __version__, render
 from toolset.text import printable
 
@@ -110,7 +100,8 @@ def discover(output: str, log_level: str | None, **where: Any) -> None:
     """
     log.set_up(where.pop("log_format"), log_level or "warning")
     with _progress() as progress:
-        controller = Controller(_settings(**where, progress=progress), Metrics())
+        counted = Metrics()
+        controller = Controller(_settings(counted, progress=progress, **where), counted)
         _load_config(controller)
         controller.look()
     _fail_unless_seen(controller)
@@ -129,7 +120,8 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     namespace, slash, name = service.partition("/")
     if not slash or not namespace or not name:
         raise click.BadParameter(f"{service!r}: expected NAMESPACE/NAME", param_hint="NAMESPACE/NAME")
-    controller = Controller(_settings(**where), Metrics())
+    counted = Metrics()
+    controller = Controller(_settings(counted, **where), counted)
     _load_config(controller)
     try:
         text = controller.explain(service)
@@ -175,38 +167,52 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     envvar="DYNAMIC_TOOLSET_SIDECAR",
     help="Beside HolmesGPT: never exit on an error, and let HolmesGPT start within 10 s.",
 )
-def run(
-    toolset_file: str | None,
-    base: str | None,
-    http: str,
-    metrics: str,
-    once: bool,
-    sidecar: bool,
-    log_level: str | None,
-    **where: Any,
-) -> None:
+@click.option(
+    "--config-maps/--no-config-maps",
+    default=True,
+    show_default=True,
+    envvar="DYNAMIC_TOOLSET_CONFIG_MAPS",
+    help="Write the generated ConfigMaps, where POD_NAMESPACE is set.",
+)
+@click.option(
+    "--holmesgpt-namespace",
+    metavar="NAME",
+    envvar="HOLMESGPT_NAMESPACE",
+    default="",
+    help="Where HolmesGPT runs: the ConfigMap that holds everything is written there too.",
+)
+@click.option(
+    "--holmesgpt-url",
+    metavar="URL",
+    envvar="HOLMESGPT_URL",
+    default="",
+    help="HolmesGPT's own address, to be told when its file changed.",
+)
+@click.option(
+    "--deployment",
+    metavar="NAME",
+    envvar="DYNAMIC_TOOLSET_DEPLOYMENT",
+    default="",
+    help="The service's own Deployment: a change of its annotations prompts a pass.",
+)
+def run(http: str, metrics: str, once: bool, sidecar: bool, log_level: str | None, **options: Any) -> None:
     """Keep the toolset file, and in a cluster the ConfigMaps, as they should be.
 
     In a pod (POD_NAMESPACE set) the configuration and overrides are read from ConfigMaps of that
     namespace, and the generated ConfigMaps are written.
     """
-    log.set_up(where.pop("log_format"), log_level or ("warning" if once else "info"))
+    log.set_up(options.pop("log_format"), log_level or ("warning" if once else "info"))
     if http.rpartition(":")[2] == metrics.rpartition(":")[2]:
         raise click.BadParameter("needs another port than --http", param_hint="--metrics")
     counted = Metrics()
-    publishing: dict[str, Any] = {
-        "toolset_file": toolset_file,
-        "base": base,
-        "metrics": counted,
-        "sidecar": sidecar,
-    }
     if once:
         with _progress() as progress:
-            controller = Controller(_settings(**where, **publishing, progress=progress), counted)
+            settings = _settings(counted, progress=progress, sidecar=sidecar, publish=True, **options)
+            controller = Controller(settings, counted)
             _load_config(controller)
             controller.look()
         _end_once(controller)
-    controller = Controller(_settings(**where, **publishing), counted)
+    controller = Controller(_settings(counted, sidecar=sidecar, follow=True, **options), counted)
     if not sidecar:
         _load_config(controller, patient=True)
     from sidecar.server import Server  # noqa: PLC0415 - gunicorn is not needed to look once
@@ -242,54 +248,41 @@ def validate(file: str, kind: str | None) -> None:
 
 
 def _settings(
+    metrics: Metrics,
     *,
-    config: str | None,
+    manifests: str | None,
     kubeconfig: str,
     context: str,
-    manifests: str | None,
     no_probe: bool,
-    cluster_domain: str,
-    toolset_file: str | None = None,
-    base: str | None = None,
-    metrics: Metrics | None = None,
-    sidecar: bool = False,
-    progress: Callable[[str], object] = lambda _: None,
+    publish: bool = False,
+    follow: bool = False,
+    **options: Any,
 ) -> Settings:
-    common: dict[str, Any] = {
-        "base": FileText(Path(base)) if base else None,
-        "cluster_domain": cluster_domain,
-        "sidecar": sidecar,
-        "progress": progress,
-    }
-    config_file: TextSource | None = FileText(Path(config), required=True) if config else None
-    path = Path(toolset_file) if toolset_file else None
-    if path and path.suffix not in {".yaml", ".yml"}:
+    """What the options ask for: to ``publish`` once, to ``follow``, or only to look."""
+    for name in ("config", "base", "toolset_file"):
+        options[name] = Path(options[name]) if options.get(name) else None
+    wanted = Wanted(probe=not no_probe, namespace=os.environ.get("POD_NAMESPACE", ""), **options)
+    if wanted.toolset_file and wanted.toolset_file.suffix not in {".yaml", ".yml"}:
         raise click.BadParameter(
             "HolmesGPT reads only files that end in .yaml or .yml", param_hint="--toolset-file"
         )
     if manifests is not None:
-        return Settings(ManifestSource(manifests), False, Targets(path), config_file, **common)
+        return assembly.of_manifests(manifests, wanted)
     cluster = Cluster(kubeconfig, context)
-    namespace = os.environ.get("POD_NAMESPACE", "")
-    if not sidecar:
-        try:
-            _ = cluster.server
-        except ClusterError as error:
-            _exit_config(str(error))
-        if not namespace and metrics and "KUBERNETES_SERVICE_HOST" in os.environ and not kubeconfig:
-            _exit_config(
-                "POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)"
-            )
-    config_maps = ConfigMaps(cluster, metrics.configmap_updates) if namespace and metrics else None
-    return Settings(
-        ClusterSource(cluster, tells=config_maps is not None),
-        not no_probe,
-        Targets(path, config_maps, namespace),
-        config_file
-        or (ConfigMapText(cluster, namespace, CONFIG_MAP, "config.yaml", WRITTEN_OUT) if namespace else None),
-        overrides=ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml") if namespace else None,
-        **common,
-    )
+    if not wanted.sidecar:
+        _check_surroundings(cluster, wanted, in_pod=(publish or follow) and not kubeconfig)
+    if follow:
+        return assembly.to_follow(cluster, wanted, metrics)
+    return assembly.at_once(cluster, wanted, metrics, publish=publish)
+
+
+def _check_surroundings(cluster: Cluster, wanted: Wanted, *, in_pod: bool) -> None:
+    try:
+        _ = cluster.server
+    except ClusterError as error:
+        _exit_config(str(error))
+    if in_pod and not wanted.namespace and "KUBERNETES_SERVICE_HOST" in os.environ:
+        _exit_config("POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)")
 
 
 def _load_config(controller: Controller, *, patient: bool = False) -> None:

@@ -28,27 +28,27 @@ def condition_of(obj: Mapping[str, Any], problem: str) -> dict[str, Any] | None:
     known = (obj.get("status") or {}).get("conditions") or ()
     if any(condition.items() <= one.items() for one in known):
         return None
-    return {**condition, "lastTransitionTime": _now()}
+    return {**condition, "lastTransitionTime": timestamp()}
 
 
-def event_about(obj: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
-    """An Event of type Warning that says what a condition says."""
+def event_about(obj: Mapping[str, Any], kind: str, reason: str, message: str) -> dict[str, Any]:
+    """An Event about an object; ``kind`` is ``Normal`` or ``Warning``."""
     metadata = obj["metadata"]
-    now = _now()
+    now = timestamp()
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"generateName": f"{metadata['name'][:200]}.", "namespace": metadata["namespace"]},
         "involvedObject": {
-            "apiVersion": obj.get("apiVersion", "kubernaut.io/v1"),
-            "kind": obj.get("kind", "ServicePattern"),
+            "apiVersion": obj["apiVersion"],
+            "kind": obj["kind"],
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "uid": metadata.get("uid", ""),
         },
-        "type": "Warning",
-        "reason": condition["reason"],
-        "message": condition["message"],
+        "type": kind,
+        "reason": reason,
+        "message": message[:MAX_MESSAGE],
         "source": {"component": REPORTER},
         "reportingComponent": REPORTER,
         "firstTimestamp": now,
@@ -57,5 +57,6 @@ def event_about(obj: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[st
     }
 
 
-def _now() -> str:
+def timestamp() -> str:
+    """Now, as Kubernetes writes it (API reference: Time)."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ Logins = Mapping[str, tuple[str, ...]]
 """What each type needs where it has a login."""
 
 WRITTEN_OUT = """\
-# Every key is optional; these are the defaults. A change is in force at the next pass.
+# Every key is optional; these are the defaults. A change is in force at once, without a restart.
 service_discovery:
   discovery_interval: "5m"
   cache_ttl: "10m"
@@ -92,6 +93,32 @@ class Config:
         return namespace not in self.exclude_namespaces and (
             not self.namespaces or namespace in self.namespaces
         )
+
+
+def changes(before: Config, after: Config) -> list[str]:
+    """Which keys changed, one phrase each; values of credentials are not shown."""
+    return [
+        item.name
+        if item.name == "credentials"
+        else f"{item.name} from {_shown(getattr(before, item.name))} to {_shown(getattr(after, item.name))}"
+        for item in fields_of(Config)
+        if getattr(before, item.name) != getattr(after, item.name)
+    ]
+
+
+def dropped(before: Config, after: Config) -> list[str]:
+    """Keys of weight that are there no more: who replaces the whole text may not have meant to."""
+    lost = {
+        "credentials": before.credentials != Credentials() and after.credentials == Credentials(),
+        "namespaces": bool(before.namespaces) and not after.namespaces,
+    }
+    return [key for key, is_lost in lost.items() if is_lost]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    return f"[{', '.join(value)}]" if isinstance(value, tuple) else f"{value!s:.100}"
 
 
 def read_config(text: str, types: frozenset[str], logins: Logins | None = None) -> Config:

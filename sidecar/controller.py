@@ -1,69 +1,63 @@
-"""The loop: looks, proves, publishes, again and again; owns the state that the web reads.
+"""The loop: sees, asks, publishes, again and again; owns the state that the web reads.
 
-Failing to see is not seeing nothing: when a pass fails, what was published last stays.
+Failing to see is not seeing nothing: when a pass fails, what was published last stays. Whatever waits for
+somebody (watches, probes, ConfigMaps, HolmesGPT) has a thread of its own: this one only decides.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from sidecar import wishes
+from sidecar.asker import Asker
 from sidecar.config import Config
-from sidecar.discovery import Discoverer, Recognised, recognise
-from sidecar.explain import Setting, explain
-from sidecar.metrics import FAILED, SUCCESS, Metrics
-from sidecar.prove import NetworkProber, NoProber, Prober
-from sidecar.publication import Publication, Targets
-from sidecar.service_patterns import Catalogues, judge
-from sidecar.sources import ServiceSource, SourceError, TextSource
-from toolset import catalogue, patterns, render
+from sidecar.connection import ClusterError
+from sidecar.discovery import Discoverer
+from sidecar.metrics import Metrics
+from sidecar.prove import Question
+from sidecar.publication import Publication
+from sidecar.recognised import Recognised
+from sidecar.report import Passed, Report, Teller, substance
+from sidecar.settings import Settings
+from sidecar.sight import Sight
+from sidecar.sources import NotYetError
+from sidecar.trigger import SETTLE_SECONDS
 from toolset.discovered import Discovery
-from toolset.service import Service
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
-"""How often the loop asks whether something prompts a pass: well within the promised second."""
+"""How often the loop asks whether a file changed: well within the promised second."""
 
 RETRY_SECONDS = 5.0
 """After a pass that failed, the next is tried so much later."""
 
+QUIET_SECONDS = 0.25
+"""A pass does not wait for more answers when none came for so long: the others are taken as they come."""
+
 START_DEADLINE_SECONDS = 8.0
 """After so long a sidecar writes what it has, and lets HolmesGPT start (10 s are promised)."""
 
-PROGRESS_EVERY = 250
-"""Services between two reports of progress."""
-
-STUCK_SECONDS = 180.0
-"""A loop that did not turn for so long is stuck: longer than the longest pass of 10,000 Services."""
+STUCK_SECONDS = 120.0
+"""A loop that did not turn for so long is stuck: it waits for nobody but the API server, and not for long."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a controller works with. ``probe`` is false where nothing can be asked, as of manifests."""
+@dataclass
+class _Pass:
+    """A pass that is under way."""
 
-    source: ServiceSource
-    probe: bool
-    targets: Targets = field(default_factory=Targets)
-    config: TextSource | None = None
-    base: TextSource | None = None
-    overrides: TextSource | None = None
-    cluster_domain: str = "cluster.local"
-    sidecar: bool = False
-    progress: Callable[[str], object] = lambda _: None
-    """Called with what a pass is at, for a terminal."""
+    started: float
+    whole: bool
+    failure: str = ""
+    awaited: dict[int, Question] = field(default_factory=dict)
+    heard_at: float = 0.0
 
-
-@dataclass(frozen=True)
-class Report:
-    """The result of the last pass; replaced whole, never changed in place."""
-
-    discovery: Discovery = field(default_factory=Discovery)
-    failures: tuple[str, ...] = ()
+    def over(self, now: float) -> bool:
+        """Whether all have answered, or those that did not are slow."""
+        return not self.awaited or now - max(self.started, self.heard_at) > QUIET_SECONDS
 
 
 class Controller:
@@ -71,21 +65,29 @@ class Controller:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
-        self.report = Report()
         self.saw_services = False
         self.draining = False
-        self._metrics = metrics
-        self._config = wishes.config(settings.config)
-        self._base = wishes.base(settings.base)
-        self._overrides = wishes.overrides(settings.overrides, self._config)
-        self._followed = (self._config, self._base, self._overrides)
+        self._trigger = settings.trigger
+        self._sight = Sight(settings, metrics)
+        self._teller = Teller(metrics)
         self._publication = Publication(
-            settings.targets, settings.cluster_domain, self._base, self._overrides
+            settings.targets,
+            settings.cluster_domain,
+            self._sight.base,
+            self._sight.overrides,
+            settings.written,
         )
-        self._discoverer = Discoverer(NoProber(), self._config.value, settings.source.slices)
+        self._discoverer = Discoverer(self.config, settings.source.slices, settings.cluster_domain)
+        self._asker = Asker(self._trigger.wake)
         self._recognised: Recognised | None = None
+        self._recalled = False
+        self._pass: _Pass | None = None
+        self._look_at = 0.0
+        self._retry_at = self._ask_at = math.inf
+        self._news_since: float | None = None
         self._stopping = threading.Event()
         self._turned_at = time.monotonic()
+        self._running = False
 
     def check_config(self) -> None:
         """Reads the configuration for the first time.
@@ -94,17 +96,31 @@ class Controller:
             SourceError: it cannot be read now.
             WrongTextError: it is wrong.
         """
-        self._config.load()
+        self._sight.check_config()
 
     @property
     def config(self) -> Config:
         """The configuration in force: the last good one."""
-        return self._config.value
+        return self._sight.config
 
     @property
-    def alive(self) -> bool:
-        """Whether the loop turned lately."""
-        return time.monotonic() - self._turned_at < STUCK_SECONDS
+    def report(self) -> Report:
+        """What the last pass came to."""
+        return self._teller.report
+
+    def explain(self, key: str) -> str:
+        """Every step of what becomes of a Service; see :meth:`sidecar.sight.Sight.explain`."""
+        return self._sight.explain(key)
+
+    @property
+    def dead(self) -> list[str]:
+        """What does not run any more and should, by name; empty when all is well."""
+        dead = ["discovery loop"] if time.monotonic() - self._turned_at > STUCK_SECONDS else []
+        if not self._running:
+            return dead
+        parts = (*self.settings.parts, *self.settings.source.watches(), *self.settings.watches())
+        dead += [part.name for part in parts if not part.alive]
+        return dead if self._asker.alive else [*dead, "prober"]
 
     @property
     def started(self) -> bool:
@@ -116,10 +132,30 @@ class Controller:
         """Whether one list was complete and what came of it was published, and no end is near."""
         return self.saw_services and self._publication.complete and not self.draining
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What the last pass could not do, and what could not be written since."""
+        return (*self.report.failures, *self.settings.failures())
+
+    def status(self) -> list[str]:
+        """How things are, for people, a line each."""
+        report, now = self.report, time.monotonic()
+        seen = f"{now - report.seen_at:.0f} s ago" if report.seen_at is not None else "not yet"
+        lines = [
+            f"discovered: {len(report.discovery.discovered)}, left out: {len(report.discovery.skipped)}",
+            f"the cluster was seen by a pass {seen}",
+        ]
+        if report.network_down:
+            lines.append("all backends fail at once: what is published is left as it is")
+        watches = (*self.settings.source.watches(), *self.settings.watches())
+        lines += [f"{watch.name}: {watch.problem or 'watching'}" for watch in watches]
+        return [*lines, *(f"failing: {failure}" for failure in self.failures)]
+
     def stop(self) -> None:
-        """Lets :meth:`run` return after the pass it is in; what is published stays."""
+        """Lets :meth:`run` return; what is published stays."""
         self.draining = True
         self._stopping.set()
+        self._trigger.wake()
 
     def run(self) -> None:
         """Until :meth:`stop`."""
@@ -127,164 +163,149 @@ class Controller:
         deadline.daemon = True
         if self.settings.sidecar:
             deadline.start()
-        look_at = health_at = time.monotonic()
+        for part in self.settings.parts:
+            part.start()
+        self.settings.source.start(self._trigger.pull)
+        self._running = True
         while not self._stopping.is_set():
             self._turned_at = now = time.monotonic()
             try:
-                if now >= look_at or self._prompted():
-                    wait = self.config.discovery_interval.total_seconds() if self.look() else RETRY_SECONDS
-                    look_at = time.monotonic() + wait
-                    health_at = time.monotonic() + self.config.health_check_interval.total_seconds()
-                elif now >= health_at:
-                    self.check_health()
-                    health_at = time.monotonic() + self.config.health_check_interval.total_seconds()
+                self._turn(now)
             except Exception:
                 # The one broad net of this thread: a bug must not end the loop and leave a file to rot.
                 log.exception("Service discovery failed by a bug, please report it; tried again")
-                look_at = health_at = time.monotonic() + RETRY_SECONDS
-            self._stopping.wait(TICK_SECONDS)
+                self._pass = None
+                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._stopping.wait(TICK_SECONDS)
+            self._trigger.wait(TICK_SECONDS)
         deadline.cancel()
+        self._end()
 
-    def explain(self, key: str) -> str:
-        """Every step of what becomes of the Service ``namespace/name``; nothing is published.
+    def _end(self) -> None:
+        self._running = False
+        self.settings.source.stop()
+        for part in reversed(self.settings.parts):
+            part.stop()
+        self._asker.close()
 
-        Raises:
-            SourceError: the Services cannot be seen.
-            UnknownServiceError: it is not among them.
-        """
-        setting = Setting(
-            self._catalogues(),
-            self.config,
-            render.Settings(self.settings.cluster_domain, frozenset(self.config.trusted_namespaces)),
-            self._prober(keep_trace=True),
-            self.settings.source.slices,
-        )
-        # Installations do not reach beyond a namespace.
-        only = replace(self.config, namespaces=(key.partition("/")[0],))
-        return explain(key, self.settings.source.services(only), setting)
+    def _turn(self, now: float) -> None:
+        self._learn(now)
+        if self._stirred():
+            self._trigger.pull()
+        if self._pass is None and self._due(now):
+            self._begin(now, whole=self._trigger.take() or now >= self._look_at)
+        if now >= self._ask_at:
+            self._ask(now)
+        if self._pass is not None:
+            if self._pass.over(now):
+                over, self._pass = self._pass, None
+                self._finish(over)
+        elif self._news_since is not None and now - self._news_since > SETTLE_SECONDS:
+            self._take_news()
 
-    def _prompted(self) -> bool:
-        return self.settings.source.changed() or any(followed.stirred() for followed in self._followed)
+    def _learn(self, now: float) -> None:
+        """Takes the answers that came."""
+        for question, verdict in self._asker.take():
+            self._discoverer.learn(question, verdict, time.monotonic())
+            self._news_since = self._news_since or now
+            self._ask_at = now
+            if self._pass is not None and self._pass.awaited.pop(id(question), None) is not None:
+                self._pass.heard_at = now
+
+    def _stirred(self) -> bool:
+        if self._trigger.pulled or self._pass is not None:
+            return False  # it is looked at anyway, now or in the next pass
+        return self._sight.stirred() or self._publication.stirred()
+
+    def _due(self, now: float) -> bool:
+        # The first pass waits for nothing: there is no burst to settle.
+        first = not self.saw_services and self._trigger.pulled
+        return first or now >= min(self._look_at, self._retry_at) or self._trigger.ripe()
+
+    def _begin(self, now: float, *, whole: bool) -> None:
+        """A pass: sees what is there; what has to be asked is asked next."""
+        self._retry_at = math.inf
+        try:
+            recognised, failure = self._sight.see()
+        except NotYetError:
+            self._look_at, self._retry_at = math.inf, now + RETRY_SECONDS
+            return
+        if failure:
+            self._retry_at = now + RETRY_SECONDS
+        if recognised is None:
+            self._look_at = math.inf
+            self._teller.failed(failure)
+            return
+        self._recall()
+        whole = whole or self._recognised is None
+        interval = self.config.discovery_interval.total_seconds()
+        self._look_at = now + interval if whole else min(self._look_at, now + interval)
+        self._recognised = recognised
+        self._discoverer.reconfigure(self.config, asks=self._sight.prober().asks)
+        self._discoverer.see(recognised, now)
+        self._discoverer.prompt(now, None if whole else self.settings.source.slices_stirred())
+        self._pass = _Pass(now, whole, failure)
+        self._ask_at = now
+
+    def _ask(self, now: float) -> None:
+        questions = self._discoverer.questions(now)
+        if self._pass is not None:
+            self._pass.awaited |= {id(question): question for question in questions}
+        if questions:
+            self._asker.submit(self._sight.prober(), questions)
+        self._ask_at = self._discoverer.next_due(now)
+
+    def _finish(self, over: _Pass) -> None:
+        """Publishes what is known now, though some may not have answered yet."""
+        self.saw_services = True
+        discovery, failures = self._publish(tell=over.whole)
+        if over.failure:
+            self._teller.failed(over.failure)
+            failures = (over.failure, *failures)
+        now = time.monotonic()
+        passed = Passed(discovery, failures, now - over.started, len(over.awaited), bool(over.failure))
+        self._teller.passed(passed, self.settings.source.description)
+        self._teller.network(down=self._discoverer.network_down(now))
+        self.settings.source.settle(whole=over.whole)
+
+    def _publish(self, *, tell: bool) -> tuple[Discovery, tuple[str, ...]]:
+        self._news_since = None
+        discovery = self._discoverer.known(time.monotonic())
+        failures = self._publication.publish(discovery, self.config, tell=tell)
+        if failures:
+            self._retry_at = min(self._retry_at, time.monotonic() + RETRY_SECONDS)
+        return discovery, failures
+
+    def _take_news(self) -> None:
+        """Answers came between passes: publishes if they change anything."""
+        self._news_since = None
+        now = time.monotonic()
+        discovery, failures = self._discoverer.known(now), self.report.failures
+        if substance(discovery) != substance(self.report.discovery):
+            discovery, failures = self._publish(tell=False)
+        self._teller.news(discovery, failures)
+        self._teller.network(down=self._discoverer.network_down(now))
+        self.settings.source.settle(whole=False)
 
     def look(self) -> bool:
-        """A whole pass: sees all Services, proves what must be, publishes; returns whether all worked."""
-        started = time.monotonic()
-        for followed in self._followed:
-            followed.refresh()
-        if unknown := [followed.problem for followed in self._followed if not followed.known]:
-            # With the defaults in their place it might look where it must not, or write what nobody wants.
-            return self._failed("; ".join(unknown))
-        self._discoverer.reconfigure(self._prober(), self.config)
-        try:
-            self._recognised = self._see()
-        except SourceError as error:
-            return self._failed(str(error))
-        discovery = self._discoverer.discover(self._recognised, started)
-        self.saw_services = True
-        failures = self._publication.publish(discovery, self.config)
-        self._tell(Report(discovery, failures), time.monotonic() - started)
-        return not failures
+        """A whole pass that waits for every answer; returns whether all worked. Not while it runs."""
+        now = time.monotonic()
+        recognised, failure = self._sight.see()
+        if recognised is None:
+            self._teller.failed(failure)
+            return False
+        self._recall()
+        self._discoverer.reconfigure(self.config, asks=True)
+        self._discoverer.discover(recognised, self._sight.prober(), now)
+        self._finish(_Pass(now, True, failure))
+        return not self.report.failures
 
-    def _failed(self, reason: str) -> bool:
-        self._metrics.services_discovered.labels(FAILED).inc()
-        self.report = Report(self.report.discovery, (reason,))
-        log.error("Service discovery failed: %s; what was published last stays", reason)
-        return False
-
-    def check_health(self) -> None:
-        """Asks again what is known, without looking for more; publishes what changed."""
-        if self._recognised is None:
+    def _recall(self) -> None:
+        """Takes up what an earlier process had proven, before the first pass."""
+        if self._recalled:
             return
-        before = _statuses(self.report.discovery)
-        discovery = self._discoverer.discover(self._recognised, time.monotonic())
-        now = _statuses(discovery)
-        failures = self.report.failures
-        if now != before:
-            failures = self._publication.publish(discovery, self.config)
-        previous, self.report = self.report, Report(discovery, failures)
-        self._set_gauges(discovery)
-        _tell_changes(previous.discovery, discovery)
-
-    def _see(self) -> Recognised:
-        if not self.config.enabled:
-            log.warning("discovery is switched off by service_discovery.enabled: false")
-            return Recognised()
-        return recognise(
-            self._counted(self.settings.source.services(self.config)),
-            self._catalogues(),
-            self.config,
-            self.settings.cluster_domain,
-            self.settings.source.slices,
-        )
-
-    def _catalogues(self) -> Catalogues:
-        """The operator's, and those of namespaces with ServicePatterns; what is wrong with one is told."""
-        operators = patterns.apply(self.config.service_patterns, catalogue.bundled())
-        judged, catalogues = judge(self.settings.source.service_patterns(self.config), operators)
-        self.settings.source.tell(judged)
-        return catalogues
-
-    def _counted(self, services: Iterable[Service]) -> Iterator[Service]:
-        for count, service in enumerate(services, start=1):
-            if count % PROGRESS_EVERY == 0:
-                self.settings.progress(f"{count} Services seen")
-            yield service
-
-    def _prober(self, *, keep_trace: bool = False) -> Prober:
-        if not self.settings.probe or self.config.skip_health_check:
-            return NoProber()
-        return NetworkProber(
-            cluster_domain=self.settings.cluster_domain,
-            timeout=self.config.probe_timeout.total_seconds(),
-            concurrency=self.config.probe_concurrency,
-            observe=self._asked,
-            keep_trace=keep_trace,
-        )
-
-    def _asked(self, seconds: float, done: int, of: int) -> None:
-        self._metrics.health_check_duration.observe(seconds)
-        self.settings.progress(f"{done} of {of} candidates asked")
-
-    def _tell(self, report: Report, seconds: float) -> None:
-        previous, self.report = self.report, report
-        count = len(report.discovery.discovered)
-        self._metrics.services_discovered.labels(SUCCESS).inc(count)
-        self._metrics.discovery_duration.observe(seconds)
-        self._set_gauges(report.discovery)
-        _tell_changes(previous.discovery, report.discovery)
-        if not report.failures:
-            self._metrics.last_success.set_to_current_time()
-        if count:
-            log.info("discovered %d services in %s", count, self.settings.source.description)
-        else:
-            log.warning("No services discovered in %s", self.settings.source.description)
-        log.info(
-            "discovery completed in %.2f s: %d discovered, %d left out, %d failures to publish",
-            seconds,
-            count,
-            len(report.discovery.skipped),
-            len(report.failures),
-        )
-
-    def _set_gauges(self, discovery: Discovery) -> None:
-        self._metrics.services.clear()
-        for found in discovery.discovered:
-            self._metrics.services.labels(found.type, found.status.value).inc()
-
-
-def _statuses(discovery: Discovery) -> dict[str, str]:
-    return {
-        found.service.key: f"{found.type} at port {found.endpoint.port}, {found.status}"
-        for found in discovery.discovered
-    }
-
-
-def _tell_changes(before: Discovery, now: Discovery) -> None:
-    """One line for each Service that came, changed or went."""
-    was, is_now = _statuses(before), _statuses(now)
-    reasons = {f"{skip.namespace}/{skip.name}": skip.reason for skip in now.skipped}
-    for key in sorted(was.keys() | is_now.keys()):
-        if key not in is_now:
-            log.info("service %s left out: %s", key, reasons.get(key, "it is gone"))
-        elif was.get(key) != is_now[key]:
-            log.info("service %s is %s", key, is_now[key])
+        try:
+            self._discoverer.remember(self._publication.recall())
+        except ClusterError as error:
+            log.warning("what was proven before this start is not known: %s", error)
+        self._recalled = True

@@ -1,131 +1,158 @@
-"""One look at the cluster: from Services to a :class:`~toolset.discovered.Discovery`.
+"""From what was recognised to a :class:`~toolset.discovered.Discovery`: whom to ask, and what answers mean.
 
-Pure but for the prober that is handed in. What was verified before is remembered here: a proof is
-good for ``cache_ttl``, and what fails stays as unhealthy for ``unhealthy_retention``.
+Pure: what it says to ask is asked by others, and their answers are handed in. What a Service answered
+before is remembered (:mod:`sidecar.memory`). Times are seconds of one clock that is never set back.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from sidecar.config import Config
+from sidecar.memory import FAILURES, GOOD, Record, own_fault
 from sidecar.prove import Outcome, Prober, Question, Verdict
-from sidecar.service_patterns import Catalogues
-from toolset.backing import Slice, backed, why_nobody_answers
-from toolset.catalogue import Catalogue
-from toolset.classify import Candidate, classify
+from sidecar.recognised import Recognised, Slices
+from toolset.backing import why_nobody_answers
+from toolset.classify import Candidate
 from toolset.discovered import Discovered, Discovery, Skipped, Status
-from toolset.grouping import group, instead
-from toolset.service import Service
-
-log = logging.getLogger(__name__)
+from toolset.grouping import instead
+from toolset.remembered import Remembered
 
 _Result = Discovered | Skipped
 
-Slices = Callable[[Service], list[Slice] | None]
-"""Gives the EndpointSlices of a Service; None where they cannot be seen."""
+_STATUS = {Outcome.VERIFIED: Status.VERIFIED, Outcome.NOT_ASKED: Status.UNPROVEN}
 
-_STATUS = {
-    Outcome.VERIFIED: Status.VERIFIED,
-    Outcome.NEEDS_CREDENTIALS: Status.NEEDS_CREDENTIALS,
-    Outcome.NOT_ASKED: Status.UNPROVEN,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
-    """The Services that something in the catalogue speaks for; the others are not kept.
-
-    ``candidates`` are those of one Service an installation, the one that a person would configure.
-    ``equivalents`` are the candidates of its other Services, the better first, by the key of that one.
-    """
-
-    candidates: tuple[tuple[Candidate, ...], ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    equivalents: Mapping[str, tuple[tuple[Candidate, ...], ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A Service that was verified: when last, and since when it fails (None while it does not)."""
-
-    verdict: Verdict
-    proved_at: float
-    failing_since: float | None = None
-
-
-def recognise(
-    services: Iterable[Service],
-    catalogues: Catalogue | Catalogues,
-    config: Config,
-    domain: str,
-    slices: Slices = lambda _: None,
-) -> Recognised:
-    """Classifies every Service in the watched namespaces, and finds those that front the same thing.
-
-    ``slices`` are asked for a headless Service only where it is the one to configure.
-    """
-    candidates: dict[str, tuple[Candidate, ...]] = {}
-    skipped: dict[str, Skipped] = {}
-    for service in services:
-        if not config.watches(service.namespace):
-            continue
-        classification = classify(service, catalogues.of(service.namespace), domain)
-        if classification.ruled_out:
-            skipped[service.key] = Skipped(service.namespace, service.name, classification.ruled_out)
-        elif classification.candidates:
-            candidates[service.key] = classification.candidates
-    groups = {found.chosen[0].service.key: found for found in group(candidates.values())}
-    for found in groups.values():
-        found.chosen = _with_address(found.chosen, catalogues, domain, slices)
-    return Recognised(
-        tuple(groups[key].chosen for key in sorted(groups)),
-        tuple(skipped[key] for key in sorted(skipped)),
-        {key: tuple(found.others) for key, found in sorted(groups.items()) if found.others},
-    )
-
-
-def _with_address(
-    these: tuple[Candidate, ...], catalogues: Catalogue | Catalogues, domain: str, slices: Slices
-) -> tuple[Candidate, ...]:
-    """A headless Service is recognised once more with the address and ports of one of its pods."""
-    service = these[0].service
-    if not service.headless:
-        return these
-    known = backed(service, slices(service) or ())
-    return (
-        (classify(known, catalogues.of(known.namespace), domain).candidates or these)
-        if known.pod_ip
-        else these
-    )
+WITNESSES = 3
+"""How many others are asked at once when a backend begins to fail, to tell its outage from the network's."""
 
 
 class Discoverer:
-    """Proves what was recognised, and remembers what it proved. Times are seconds of one clock."""
+    """Knows what there is to ask, and what is known."""
 
-    def __init__(self, prober: Prober, config: Config, slices: Slices = lambda _: None) -> None:
-        self._slices = slices
-        self._prober = prober
+    def __init__(
+        self, config: Config, slices: Slices = lambda _: None, domain: str = "cluster.local"
+    ) -> None:
+        self.asks = True
+        """Whether anything is sent to Services; if so, one needs an address."""
         self._config = config
-        self._known: dict[str, _Known] = {}
+        self._slices = slices
+        self._domain = domain
+        self._recognised = Recognised()
+        self._records: dict[str, Record] = {}
+        self._remembered: Mapping[str, Remembered] = {}
 
-    def reconfigure(self, prober: Prober, config: Config) -> None:
-        """Goes on with another prober and configuration, and with what is known."""
-        self._prober, self._config = prober, config
+    def reconfigure(self, config: Config, *, asks: bool) -> None:
+        """Goes on with another configuration, and with what is known."""
+        self._config, self.asks = config, asks
 
-    def discover(self, recognised: Recognised, now: float) -> Discovery:
-        """Asks every candidate that has to be asked. Services that are gone are forgotten."""
-        self._forget(recognised)
-        found = self._ask(recognised.candidates, now)
-        wanting = {key: others for key, others in recognised.equivalents.items() if not _settled(found[key])}
-        tried = self._ask([others for group in wanting.values() for others in group], now)
+    def remember(self, remembered: Mapping[str, Remembered]) -> None:
+        """Takes up what an earlier process had proven, for Services that are seen for the first time."""
+        self._remembered = remembered
+
+    def see(self, recognised: Recognised, now: float) -> None:
+        """These are there now. What is gone is forgotten; what changed is due to be asked."""
+        self._recognised = recognised
+        others = (these for group in recognised.equivalents.values() for these in group)
+        there = {these[0].service.key: these for these in (*recognised.candidates, *others)}
+        records = {}
+        for key, these in there.items():
+            record = self._records.get(key)
+            if record is None or record.candidates[0].service.uid != these[0].service.uid:
+                record = self._new(these, now)
+            elif record.candidates != these:
+                record.candidates, record.asking, record.due_at = these, None, now
+            records[key] = record
+        self._records = records
+        self._remembered = {}
+
+    def _new(self, these: tuple[Candidate, ...], now: float) -> Record:
+        record = Record(these, due_at=now)
+        before = self._remembered.get(these[0].service.key)
+        match = before.match(these, self._domain) if before else None
+        if before is None or match is None:
+            return record
+        login = before.status in {Status.CREDENTIALED, Status.NEEDS_CREDENTIALS}
+        outcome = Outcome.NEEDS_CREDENTIALS if login else Outcome.VERIFIED
+        evidence = ("verified before this process started",)
+        record.good = Verdict(*match, outcome, before.verify_ssl, evidence)
+        record.proved_at = -math.inf
+        if before.status is Status.UNHEALTHY:
+            record.failing_since, record.failures, record.unhealthy = now, FAILURES, True
+        return record
+
+    def prompt(self, now: float, keys: Iterable[str] | None = None) -> None:
+        """Makes Services due at once: those of ``keys`` that fail, or without ``keys`` all."""
+        for record in self._records.values() if keys is None else self._failing(keys):
+            record.due_at = min(record.due_at, now)
+
+    def _failing(self, keys: Iterable[str]) -> Iterator[Record]:
+        found = (self._records.get(key) for key in keys)
+        return (record for record in found if record is not None and record.failing)
+
+    def questions(self, now: float) -> list[Question]:
+        """What is to be asked now; each is asked once until its answer is handed in."""
+        asked = []
+        for record in self._wanted(now):
+            if record.asking is None and record.due_at <= now and not self._why_unaskable(record):
+                record.asking = record.question(now, self._config)
+                asked.append(record.asking)
+        return asked
+
+    def next_due(self, now: float) -> float:
+        """When there is something to ask again, if nothing changes; infinite if never."""
+        waiting = (it.due_at for it in self._wanted(now) if it.asking is None and not self._why_unaskable(it))
+        return min(waiting, default=math.inf)
+
+    def learn(self, question: Question, verdict: Verdict, now: float) -> None:
+        """Takes the answer to a question; one that was asked of what has changed since is of no use."""
+        record = self._records.get(verdict.candidate.service.key)
+        if record is None or record.asking is not question:
+            return
+        failed_before = record.failing
+        record.learn(verdict, now, self._config)
+        if record.failing and not failed_before and record.good is not None:
+            self._call_witnesses(record, now)
+
+    def _call_witnesses(self, failing: Record, now: float) -> None:
+        well = [it for it in self._records.values() if it.good is not None and not it.failing]
+        for record in sorted(well, key=lambda it: it.heard_at)[-WITNESSES:]:
+            if record is not failing:
+                record.due_at = min(record.due_at, now)
+
+    def _wanted(self, now: float) -> Iterator[Record]:
+        """Of each installation the Service to configure; where that will not do, the others too."""
+        for these in self._recognised.candidates:
+            key = these[0].service.key
+            record = self._records[key]
+            yield record
+            others = self._recognised.equivalents.get(key, ())
+            told = record.verdict is not None or self._why_unaskable(record)
+            if others and told and not _settled(self._result(record, now)):
+                yield from (self._records[other[0].service.key] for other in others)
+
+    def discover(self, recognised: Recognised, prober: Prober, now: float) -> Discovery:
+        """Asks everything there is to ask, waits for the answers, and says what is known."""
+        self.asks = prober.asks
+        self.see(recognised, now)
+        self.prompt(now)
+        while questions := self.questions(now):
+            for question, verdict in zip(questions, prober.ask(questions), strict=True):
+                self.learn(question, verdict, now)
+        return self.known(now)
+
+    def known(self, now: float) -> Discovery:
+        """What is known now, of all that is there."""
+        self._judge(now)
         discovered: list[Discovered] = []
-        skipped = list(recognised.skipped)
-        for key, result in found.items():
-            others = [these[0] for these in recognised.equivalents.get(key, ())]
-            for entry in _resolve(result, others, tried):
+        skipped = list(self._recognised.skipped)
+        for these in self._recognised.candidates:
+            key = these[0].service.key
+            others = [other[0] for other in self._recognised.equivalents.get(key, ())]
+            first = self._result(self._records[key], now)
+            tried = {} if _settled(first) else self._tried(others, now)
+            for entry in _resolve(first, others, tried):
                 if isinstance(entry, Discovered):
                     discovered.append(entry)
                 else:
@@ -135,50 +162,62 @@ class Discoverer:
             tuple(sorted(skipped, key=lambda skip: (skip.namespace, skip.name))),
         )
 
-    def _ask(self, candidates: Iterable[tuple[Candidate, ...]], now: float) -> dict[str, _Result]:
-        """What is to be said of each Service, by its key."""
-        results: dict[str, _Result] = {}
-        askable: list[tuple[Candidate, ...]] = []
-        for these in candidates:
-            reason = _unaskable(these[0], self._prober)
-            if reason:
-                results[these[0].service.key] = _skip(these[0], reason)
-            else:
-                askable.append(these)
-        verdicts = self._prober.ask([self._question(these, now) for these in askable]) if askable else []
-        for verdict in verdicts:
-            results[verdict.candidate.service.key] = self._decide(verdict, now)
-        return results
+    def _tried(self, others: Iterable[Candidate], now: float) -> dict[str, _Result]:
+        records = {other.service.key: self._records[other.service.key] for other in others}
+        return {key: self._result(it, now) for key, it in records.items() if it.verdict or it.good}
 
-    def _forget(self, recognised: Recognised) -> None:
-        """Keeps what is known of Services that are still there and still the same object."""
-        every = (
-            *recognised.candidates,
-            *(these for group in recognised.equivalents.values() for these in group),
+    def _judge(self, now: float) -> None:
+        """Calls unhealthy what fails for long enough, and by itself."""
+        for record in self._records.values():
+            if record.good is not None and record.lasts(now) and own_fault(record, self._records.values()):
+                record.unhealthy = True
+
+    def network_down(self, now: float) -> bool:
+        """Whether all that was proven fails at once: then it is not the backends that are away."""
+        proven = [record for record in self._records.values() if record.good is not None]
+        return len(proven) > 1 and all(
+            it.lasts(now) and own_fault(it, self._records.values()) is False for it in proven
         )
-        there = {these[0].service.key: these[0].service.uid for these in every}
-        self._known = {
-            key: known
-            for key, known in self._known.items()
-            if there.get(key) == known.verdict.candidate.service.uid
-        }
 
-    def _question(self, candidates: tuple[Candidate, ...], now: float) -> Question:
-        known = self._known.get(candidates[0].service.key)
-        fresh = (
-            known is not None
-            and known.failing_since is None
-            and now - known.proved_at < self._config.cache_ttl.total_seconds()
-            and known.verdict.candidate in candidates
-        )
-        return Question(candidates, known.verdict if known and fresh else None)
+    def _result(self, record: Record, now: float) -> _Result:
+        """What is to be said of one Service."""
+        reason = self._why_unaskable(record)
+        if reason:
+            return _skip(record.candidates[0], reason)
+        verdict = record.verdict or record.good
+        if verdict is None:
+            return _skip(
+                record.candidates[0], f"looks like {_title(record.candidates[0])}, has not answered yet"
+            )
+        if verdict.outcome in GOOD and not record.failing:
+            return self._good(verdict)
+        return self._bad(record, verdict, now)
 
-    def _proved_at(self, known: _Known | None, verdict: Verdict, now: float) -> float:
-        """When the proof was given: a health check alone does not renew it."""
-        if known is None or known.failing_since is not None or known.verdict.endpoint != verdict.endpoint:
-            return now
-        expires = known.proved_at + self._config.cache_ttl.total_seconds()
-        return now if now >= expires else known.proved_at
+    def _good(self, verdict: Verdict) -> Discovered:
+        if verdict.outcome is Outcome.NEEDS_CREDENTIALS:
+            return self._with_credentials(verdict)
+        return _discovered(verdict, _STATUS[verdict.outcome], verdict.evidence)
+
+    def _bad(self, record: Record, verdict: Verdict, now: float) -> _Result:
+        good = record.good
+        title = _title(verdict.candidate)
+        reason = "; ".join((f"looks like {title}, but: {verdict.outcome.value}", *verdict.evidence))
+        explained = self._explained(verdict, reason)
+        if good is None:
+            return _skip(verdict.candidate, explained)
+        if record.expired(now, self._config) and own_fault(record, self._records.values()):
+            return _skip(verdict.candidate, f"{reason}; for longer than unhealthy_retention")
+        if good.outcome is not Outcome.VERIFIED:
+            return self._good(replace(good, evidence=(*good.evidence, "does not answer now")))
+        if record.unhealthy:
+            return _discovered(good, Status.UNHEALTHY, ("verified before", *verdict.evidence))
+        return _discovered(good, Status.VERIFIED, (*good.evidence, "did not answer when it was asked last"))
+
+    def _why_unaskable(self, record: Record) -> str:
+        candidate = record.candidates[0]
+        if self.asks and not candidate.service.address:
+            return f"looks like {_title(candidate)}, but is headless, and no ready endpoint is known to ask"
+        return ""
 
     def _with_credentials(self, verdict: Verdict) -> Discovered:
         """What asks for a login, completed by what the operator bound to it; else with what to bind."""
@@ -212,26 +251,6 @@ class Discoverer:
         slices = self._slices(verdict.candidate.service)
         why = why_nobody_answers(slices) if slices is not None else ""
         return f"{reason}; {why}" if why else reason
-
-    def _decide(self, verdict: Verdict, now: float) -> Discovered | Skipped:
-        key = verdict.candidate.service.key
-        known = self._known.get(key)
-        if verdict.outcome in _STATUS:
-            if verdict.outcome is Outcome.VERIFIED:
-                self._known[key] = _Known(verdict, self._proved_at(known, verdict, now))
-            if verdict.outcome is Outcome.NEEDS_CREDENTIALS:
-                return self._with_credentials(verdict)
-            return _discovered(verdict, _STATUS[verdict.outcome], verdict.evidence)
-        reason = "; ".join(
-            (f"looks like {verdict.candidate.backend.title}, but: {verdict.outcome.value}", *verdict.evidence)
-        )
-        if known is None:
-            return _skip(verdict.candidate, self._explained(verdict, reason))
-        since = known.failing_since if known.failing_since is not None else now
-        self._known[key] = replace(known, failing_since=since)
-        if now - since > self._config.unhealthy_retention.total_seconds():
-            return _skip(verdict.candidate, f"{reason}; for longer than unhealthy_retention")
-        return _discovered(known.verdict, Status.UNHEALTHY, ("verified before", *verdict.evidence))
 
 
 def _settled(result: _Result) -> bool:
@@ -269,10 +288,8 @@ def _passed_over(result: _Result, entry: Discovered) -> Skipped:
     return Skipped(result.service.namespace, result.service.name, why)
 
 
-def _unaskable(candidate: Candidate, prober: Prober) -> str:
-    if prober.asks and not candidate.service.address:
-        return f"looks like {candidate.backend.title}, but is headless, and no ready endpoint is known to ask"
-    return ""
+def _title(candidate: Candidate) -> str:
+    return candidate.backend.title
 
 
 def _skip(candidate: Candidate, reason: str) -> Skipped:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sidecar.config import Config
-from sidecar.discovery import Discoverer, Recognised, Slices, recognise
+from sidecar.discovery import Discoverer
 from sidecar.prove import Prober, Question, Verdict
+from sidecar.recognised import Recognised, Slices, recognise
 from sidecar.service_patterns import Catalogues
 from toolset import render
 from toolset.backing import why_nobody_answers
@@ -63,7 +64,7 @@ def explain(key: str, services: Iterable[Service], setting: Setting) -> str:
     recognised = recognise(seen, setting.catalogues, setting.config, domain, setting.slices)
     recognised = _of(key, recognised)
     witness = _Witness(setting.prober)
-    discovery = Discoverer(witness, setting.config, setting.slices).discover(recognised, 0.0)
+    discovery = Discoverer(setting.config, setting.slices, domain).discover(recognised, witness, 0.0)
     lines = [
         *_what_it_says(service),
         *_what_it_may_be(service, setting),

@@ -61,6 +61,43 @@ class Metrics:
             "Unix time of the last pass that saw the cluster and published what it found.",
             registry=registry,
         )
-        for counter in (self.services_discovered, self.configmap_updates):
+        self.drift = Counter(
+            "toolset_configmap_drift_total",
+            "Generated ConfigMaps that somebody else changed, by what was done about it.",
+            ["action"],
+            registry=registry,
+        )
+        self.watch_restarts = Counter(
+            "toolset_watch_restarts_total",
+            "Watches that were opened again after they had ended or broken off, by resource.",
+            ["resource"],
+            registry=registry,
+        )
+        self.config_reloads = Counter(
+            "toolset_config_reloads_total",
+            "Changes of the configuration that were taken (success), and that were refused (failed).",
+            ["status"],
+            registry=registry,
+        )
+        self.holmes_refreshes = Counter(
+            "toolset_holmesgpt_refreshes_total",
+            "Calls that told HolmesGPT to read its toolsets anew.",
+            ["status"],
+            registry=registry,
+        )
+        self.leader = Gauge(
+            "toolset_leader", "Whether this process writes the ConfigMaps.", registry=registry
+        )
+        self.network_down = Gauge(
+            "toolset_network_down",
+            "Whether all backends fail at once, so that what is published is left as it is.",
+            registry=registry,
+        )
+        for counter in (
+            self.services_discovered,
+            self.configmap_updates,
+            self.config_reloads,
+            self.holmes_refreshes,
+        ):
             for status in (SUCCESS, FAILED):
                 counter.labels(status)

@@ -113,39 +113,42 @@ class NetworkProber:
         cluster_domain: str,
         timeout: float = 5.0,
         concurrency: int = 64,
-        observe: Callable[[float, int, int], object] = lambda *_: None,
+        observe: Callable[[float], object] = lambda _: None,
+        progress: Callable[[int, int], object] = lambda *_: None,
         keep_trace: bool = False,
     ) -> None:
+        """``observe`` is told the seconds of each question, ``progress`` how many of how many are done."""
+        self.concurrency = concurrency
         self._keep_trace = keep_trace
         self._domain = cluster_domain
         self._timeout = timeout
-        self._concurrency = concurrency
         self._observe = observe
+        self._progress = progress
         self._verified_tls = ssl.create_default_context()
 
     def ask(self, questions: Sequence[Question]) -> list[Verdict]:
-        """One verdict each. ``observe`` is told the seconds of each, how many are done, and of how many."""
+        """One verdict each."""
         return asyncio.run(self._ask_all(questions)) if questions else []
 
     async def _ask_all(self, questions: Sequence[Question]) -> list[Verdict]:
-        at_once = asyncio.Semaphore(self._concurrency)
+        at_once = asyncio.Semaphore(self.concurrency)
         done = itertools.count(1)
-        # The environment's proxies and .netrc are not for the cluster's inside; no cookie is kept.
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers=_HEADERS,
-        ) as session:
+        async with open_session() as session:
 
             async def one(question: Question) -> Verdict:
                 async with at_once:
-                    started = time.monotonic()
-                    verdict = await self._judge(session, question)
-                    self._observe(time.monotonic() - started, next(done), len(questions))
+                    verdict = await self.ask_one(session, question)
+                    self._progress(next(done), len(questions))
                     return verdict
 
             return await asyncio.gather(*map(one, questions))
+
+    async def ask_one(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
+        """The verdict on one Service, within the deadline of one."""
+        started = time.monotonic()
+        verdict = await self._judge(session, question)
+        self._observe(time.monotonic() - started)
+        return verdict
 
     async def _judge(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
         limit = self._timeout * CANDIDATE_TIMEOUTS
@@ -179,6 +182,16 @@ class NetworkProber:
             first.verify_ssl,
             (f"no verdict within {limit:g} s",),
         )
+
+
+def open_session() -> aiohttp.ClientSession:
+    """What probes are sent with; the environment's proxies and .netrc are not for the cluster's inside."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers=_HEADERS,
+    )
 
 
 async def _prove(line: Line, candidate: Candidate) -> Verdict:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar import manifests
-from sidecar.cluster import Cluster, ClusterError
+from sidecar.cluster import Cluster, Resource
 from sidecar.config import Config
+from sidecar.connection import ClusterError
+from sidecar.generated import LABELS
 from sidecar.manifests import ManifestError
-from sidecar.publish import LABELS
-from sidecar.service_patterns import Judged
+from sidecar.service_patterns import Catalogues, Judged
+from sidecar.store import Store
+from sidecar.watch import Watch
 from toolset.backing import Slice
 from toolset.service import Service
 
@@ -29,6 +32,10 @@ class SourceError(Exception):
 
 class WrongTextError(SourceError):
     """A text is wrong, or must be there and is not: trying again will not help. One line an error."""
+
+
+class NotYetError(SourceError):
+    """Nothing is amiss, but the first list is not there yet: a change will be told."""
 
 
 class ServiceSource(Protocol):
@@ -57,8 +64,50 @@ class ServiceSource(Protocol):
     def changed(self) -> bool:
         """Whether something changed since :meth:`services`; cheap enough to ask four times a second."""
 
+    def start(self, changed: Callable[[], object]) -> None:
+        """From now on ``changed`` is called after each change, by a source that watches."""
 
-class ManifestSource:
+    def stop(self) -> None:
+        """Ends what was started."""
+
+    def watches(self) -> Sequence[Watch]:
+        """What watches, to be looked after."""
+
+    def care_for(self, catalogues: Catalogues) -> None:
+        """Services that these do not speak for need not be kept."""
+
+    def slices_stirred(self) -> set[str]:
+        """The Services whose EndpointSlices changed since the last time."""
+
+    def settle(self, *, whole: bool) -> None:
+        """Called after a pass; ``whole`` if it looked at everything."""
+
+
+class _Unwatched:
+    """A source that watches nothing."""
+
+    def start(self, changed: Callable[[], object]) -> None:
+        """Nothing to start."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    def watches(self) -> Sequence[Watch]:
+        """None."""
+        return ()
+
+    def care_for(self, catalogues: Catalogues) -> None:
+        """Nothing is kept."""
+
+    def slices_stirred(self) -> set[str]:
+        """Never told."""
+        return set()
+
+    def settle(self, *, whole: bool) -> None:
+        """Nothing to settle."""
+
+
+class ManifestSource(_Unwatched):
     """Services of manifests; nothing of them can be asked."""
 
     def __init__(self, path: str) -> None:
@@ -101,13 +150,15 @@ class ManifestSource:
         return "" if self._path == "-" else manifests.fingerprint(self._path)
 
 
-class ClusterSource:
+class ClusterSource(_Unwatched):
     """Services of a cluster, listed anew each time."""
 
     def __init__(self, cluster: Cluster, *, tells: bool = False) -> None:
         """With ``tells``, ServicePatterns get a status and, when refused, an Event."""
         self._cluster = cluster
         self._tells = tells
+        self._blind = ""
+        self._told: dict[str, str] = {}
 
     @property
     def description(self) -> str:
@@ -126,7 +177,9 @@ class ClusterSource:
         try:
             return [*self._cluster.endpoint_slices(service.namespace, service.name)]
         except ClusterError as error:
-            log.warning("the EndpointSlices of %s cannot be seen: %s", service.key, error)
+            if str(error) != self._blind:
+                log.warning("the EndpointSlices of %s cannot be seen: %s", service.key, error)
+            self._blind = str(error)
             return None
 
     def service_patterns(self, config: Config) -> Sequence[Mapping[str, Any]]:
@@ -139,10 +192,12 @@ class ClusterSource:
 
     def tell(self, judged: Sequence[Judged]) -> None:
         """By a log line; where it ``tells`` also by a condition of its status, and an Event."""
+        told, self._told = self._told, {}
         for one in judged:
-            if one.problem:
-                metadata = one.object["metadata"]
-                key = f"{metadata['namespace']}/{metadata['name']}"
+            metadata = one.object["metadata"]
+            key = f"{metadata['namespace']}/{metadata['name']}"
+            self._told[key] = one.problem
+            if one.problem and told.get(key) != one.problem:
                 log.warning("ServicePattern %s is not used: %s", key, one.problem)
             if self._tells:
                 try:
@@ -207,7 +262,6 @@ class FileText:
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-@dataclass(frozen=True)
 class ConfigMapText:
     """One key of a ConfigMap in the service's own namespace.
 
@@ -215,26 +269,52 @@ class ConfigMapText:
     written otherwise: applying the service's manifest again must not reset what operators changed.
     """
 
-    cluster: Cluster
-    namespace: str
-    name: str
-    key: str
-    default: str = ""
+    def __init__(self, cluster: Cluster, namespace: str, name: str, key: str, default: str = "") -> None:
+        self.namespace = namespace
+        self.name = name
+        self._cluster = cluster
+        self._key = key
+        self._default = default
+        self._store: Store[str] = Store(self._text)
+        self._watch: Watch | None = None
+        self._read: str | None = None
 
     @property
     def description(self) -> str:
         """Where the text is, as the logs name it."""
-        return f"configmap {self.namespace}/{self.name}, key {self.key}"
+        return f"configmap {self.namespace}/{self.name}, key {self._key}"
+
+    def watched(self, **options: Any) -> Watch:
+        """A watch of it, with options of :class:`~sidecar.watch.Watch`; used once it is started."""
+        resource = Resource.named("configmaps", self.name, self.namespace)
+        self._watch = Watch(self._cluster, resource, self._store, **options)
+        return self._watch
 
     def read(self) -> str:
         """The key's text; empty when the ConfigMap or the key is not there."""
-        try:
-            obj = self.cluster.config_map(self.namespace, self.name)
-        except ClusterError as error:
-            raise SourceError(str(error)) from error
-        if obj is None and self.default:
+        if self._watched:
+            text = self._store.get(self.namespace, self.name)
+        else:
+            try:
+                obj = self._cluster.config_map(self.namespace, self.name)
+            except ClusterError as error:
+                raise SourceError(str(error)) from error
+            text = None if obj is None else self._text(obj)
+        if text is None and self._default:
             self._create()
-        return str(((obj or {}).get("data") or {}).get(self.key) or "")
+        self._read = text or ""
+        return self._read
+
+    def stamp(self) -> object:
+        """The text itself once it is watched; until then what was read: the next pass reads it anyway."""
+        return (self._store.get(self.namespace, self.name) or "") if self._watched else self._read
+
+    @property
+    def _watched(self) -> bool:
+        return self._watch is not None and self._watch.synced and not self._watch.problem
+
+    def _text(self, obj: Mapping[str, Any]) -> str:
+        return str((obj.get("data") or {}).get(self._key) or "")
 
     def _create(self) -> None:
         metadata = {"namespace": self.namespace, "name": self.name, "labels": dict(LABELS)}
@@ -242,17 +322,13 @@ class ConfigMapText:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": metadata,
-            "data": {self.key: self.default},
+            "data": {self._key: self._default},
         }
         try:
-            self.cluster.apply_config_map(obj)
+            self._store.put(self._cluster.apply_config_map(obj))
         except ClusterError as error:
             log.warning(
                 "configmap %s/%s with the defaults was not created: %s", self.namespace, self.name, error
             )
         else:
             log.info("configmap %s/%s created, with the defaults", self.namespace, self.name)
-
-    def stamp(self) -> object:
-        """Never told: the next pass reads it anyway."""
-        return None

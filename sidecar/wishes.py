@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from sidecar.config import Config, read_config
+from sidecar.config import Config, changes, read_config
 from sidecar.sources import SourceError, TextSource, WrongTextError
 from toolset import catalogue
 from toolset.documents import toolset_file_problems
@@ -35,11 +35,14 @@ class Followed(Generic[T]):
         default: T,
         *,
         dispensable: bool,
+        told: Callable[[T, T], str] = lambda *_: "",
     ) -> None:
+        """``told`` says what changed from one meaning to another."""
         self.value = default
         self.problem = ""
         self.known = source is None
         self._dispensable = dispensable
+        self._told = told
         self._what = what
         self._source = source
         self._understand = understand
@@ -72,8 +75,9 @@ class Followed(Generic[T]):
         """
         if self._source is None:
             return False
-        self._stamp = self._source.stamp()
+        stamp = self._source.stamp()
         text = self._source.read()
+        self._stamp = self._source.stamp() if stamp is None else stamp
         if text == self._text and not self.problem:
             return False
         try:
@@ -83,7 +87,7 @@ class Followed(Generic[T]):
             raise _located(error, self._source.description) from error
         changed = value != self.value
         if self._text is not None and changed:
-            log.info("%s changed: %s", self._what, self._source.description)
+            log.info("%s changed: %s%s", self._what, self._source.description, self._told(self.value, value))
         self.value, self._text, self.problem, self.known = value, text, "", True
         return changed
 
@@ -98,7 +102,12 @@ def config(source: TextSource | None) -> Followed[Config]:
     types = frozenset(known)
     logins = {name: entry.credentials.needs for name, entry in known.items() if entry.credentials}
     return Followed(
-        "configuration", source, lambda text: read_config(text, types, logins), Config(), dispensable=False
+        "configuration",
+        source,
+        lambda text: read_config(text, types, logins),
+        Config(),
+        dispensable=False,
+        told=lambda before, after: "".join(f"; {change}" for change in changes(before, after)),
     )
 
 

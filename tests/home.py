@@ -35,12 +35,23 @@ class Home:
         plane.kubectl("create", "serviceaccount", ACCOUNT, "-n", own)
         for namespace in (own, watched):
             rules = [
-                {"apiGroups": [""], "resources": ["services"], "verbs": ["list"]},
-                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
+                {"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]},
+                {
+                    "apiGroups": ["discovery.k8s.io"],
+                    "resources": ["endpointslices"],
+                    "verbs": ["list", "watch"],
+                },
+                {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+                {
+                    "apiGroups": ["coordination.k8s.io"],
+                    "resources": ["leases"],
+                    "verbs": ["get", "create", "update"],
+                },
                 {
                     "apiGroups": [""],
                     "resources": ["configmaps"],
-                    "verbs": ["get", "list", "create", "patch", "delete"],
+                    "verbs": ["get", "list", "watch", "create", "patch", "delete"],
                 },
             ]
             metadata = {"name": ACCOUNT, "namespace": namespace}

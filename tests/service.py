@@ -52,6 +52,11 @@ class Running:
         except requests.RequestException:
             return 0
 
+    def said(self, path: str) -> dict[str, Any]:
+        """The JSON of a path on the http port."""
+        said: dict[str, Any] = LOCAL.get(f"http://{self.http}{path}", timeout=2).json()
+        return said
+
     def metric(self, line: str) -> float:
         """The value of one line of the metrics, such as ``name{label="x"}``."""
         text = LOCAL.get(f"http://{self.metrics}/metrics", timeout=5).text

@@ -25,17 +25,19 @@ def backed(service: Service, slices: Iterable[Slice]) -> Service:
     if not service.headless:
         return service
     for one in slices:
-        for address in _ready(one):
+        for address in ready_addresses(one):
             return replace(service, pod_ip=address, ports=_ports(service.ports, one))
     return service
 
 
 def why_nobody_answers(slices: Iterable[Slice]) -> str:
     """What the slices say of a Service that does not answer; empty when they do not explain it."""
-    return "" if any(address for one in slices for address in _ready(one)) else "it has no ready endpoints"
+    anybody = any(address for one in slices for address in ready_addresses(one))
+    return "" if anybody else "it has no ready endpoints"
 
 
-def _ready(one: Slice) -> Iterator[str]:
+def ready_addresses(one: Slice) -> Iterator[str]:
+    """The addresses of its endpoints that are ready, and may be a pod's."""
     for endpoint in one.get("endpoints") or ():
         # API reference: a missing condition is to be read as ready.
         if (endpoint.get("conditions") or {}).get("ready", True) is False:

@@ -18,7 +18,7 @@ import kubernetes.config
 
 from sidecar.cluster import PAGE, Cluster
 from sidecar.config import Config
-from sidecar.discovery import recognise
+from sidecar.recognised import recognise
 from tests.realparts import running_control_plane
 from toolset import catalogue
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.config import Config
-from sidecar.discovery import Discoverer, recognise
+from sidecar.discovery import Discoverer
 from sidecar.prove import NoProber
+from sidecar.recognised import recognise
 from tests.corpus.score import Choice, Key, Record, clusters
 from toolset import workload
 from toolset.catalogue import bundled
@@ -54,7 +55,7 @@ def _lines(pods: dict[str, Any]) -> Iterator[str]:
 def look(given: Iterable[Service]) -> Discovery:
     """One look at the Services of one cluster."""
     recognised = recognise(given, bundled(), Config(), DOMAIN)
-    return Discoverer(NoProber(), Config()).discover(recognised, 0.0)
+    return Discoverer(Config()).discover(recognised, NoProber(), 0.0)
 
 
 def choices(records: Iterable[Record], *, workloads: bool = False) -> Iterator[Choice]:

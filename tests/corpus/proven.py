@@ -14,8 +14,9 @@ from dataclasses import replace
 from itertools import count
 
 from sidecar.config import Config
-from sidecar.discovery import Discoverer, recognise
+from sidecar.discovery import Discoverer
 from sidecar.prove import NetworkProber
+from sidecar.recognised import recognise
 from tests.corpus.offline import DOMAIN
 from tests.corpus.score import Choice, Key, Record, clusters
 from tests.corpus.standins import Voice, voices
@@ -51,7 +52,7 @@ def discoveries(
         with standing(rows, speakers) as services:
             recognised = recognise(services, bundled(), Config(), DOMAIN)
             prober = NetworkProber(cluster_domain=DOMAIN, timeout=timeout)
-            yield cluster, Discoverer(prober, Config()).discover(recognised, 0.0)
+            yield cluster, Discoverer(Config()).discover(recognised, prober, 0.0)
 
 
 def choice(cluster: str, found: Discovered) -> Choice:

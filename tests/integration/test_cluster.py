@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import sidecar.cluster
-from sidecar.cluster import Cluster, ClusterError, ForbiddenError
+from sidecar.cluster import Cluster
+from sidecar.connection import ClusterError, ForbiddenError
 from tests.realparts import ControlPlane
 
 
@@ -67,8 +68,9 @@ def test_a_config_map_is_deleted_only_as_it_was_read(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}}
     )
     control_plane.kubectl("label", "configmap", "made", "-n", namespace, "touched=yes")
+    meta = read["metadata"]
     with pytest.raises(ClusterError):
-        cluster.delete_config_map(read)
+        cluster.delete_config_map(namespace, "made", meta["uid"], meta["resourceVersion"])
     assert cluster.config_map(namespace, "made")
 
 

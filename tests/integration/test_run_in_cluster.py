@@ -19,7 +19,8 @@ def test_a_real_prometheus_ends_up_in_the_file_and_in_the_config_maps(
 
     url = f"http://prometheus.{home.watched}.svc.cluster.local:9090"
     assert running.toolsets() == {"prometheus/metrics": {"enabled": True, "config": {"prometheus_url": url}}}
-    assert running.status("/health") == running.status("/startz") == 200
+    assert running.said("/health") == {"status": "ok"}
+    assert running.status("/startz") == 200
     for namespace in (home.own, home.watched):
         generated = home.generated(namespace)
         assert set(generated["data"]) == {"custom_toolset.yaml", "toolset.json", "services.yaml"}
@@ -51,7 +52,8 @@ def test_what_is_unchanged_is_not_touched(home: Home, start: Start, one_promethe
 def test_keys_labels_and_annotations_of_others_are_kept(
     home: Home, start: Start, one_prometheus: Server
 ) -> None:
-    theirs = {"labels": {"team": "sre"}, "annotations": {"note": "ours"}}
+    handed_over = {"note": "ours", "kubernaut.io/adopt": "true"}
+    theirs = {"labels": {"team": "sre"}, "annotations": handed_over}
     home.plane.apply(config_map(home.watched, CONFIG_MAP, {"notes.txt": "keep me"}, **theirs))
     home.configure(f"namespaces: [{home.watched}]", "discovery_interval: 1s")
 

@@ -22,7 +22,7 @@ def grant(home: Home) -> None:
     group = "rbac.authorization.k8s.io"
     metadata = {"name": "patterns", "namespace": home.watched}
     rules = [
-        {"apiGroups": ["kubernaut.io"], "resources": ["servicepatterns"], "verbs": ["list"]},
+        {"apiGroups": ["kubernaut.io"], "resources": ["servicepatterns"], "verbs": ["list", "watch"]},
         {"apiGroups": ["kubernaut.io"], "resources": ["servicepatterns/status"], "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
     ]

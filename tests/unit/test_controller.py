@@ -1,20 +1,22 @@
 """When the service is ready, started and alive, without a cluster: the rest is shown on a real one."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from sidecar import controller
-from sidecar.cluster import ClusterError, ForbiddenError
-from sidecar.controller import Controller, Settings
+from sidecar.controller import Controller
 from sidecar.metrics import Metrics
 from sidecar.publication import Targets
-from sidecar.publish import ConfigMaps
+from sidecar.reconcile import Desired
+from sidecar.settings import Settings
 from sidecar.sources import ManifestSource
+from tests.realparts import until
 
 EXAMPLES = str(Path(__file__).resolve().parents[2] / "examples/cluster")
 
@@ -24,26 +26,47 @@ class ConfigMapsOfACluster:
     """Takes ConfigMaps, but in the namespaces where it is told to refuse them."""
 
     refuses: set[str] = field(default_factory=set)
-    written: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    confirmed: set[str] = field(default_factory=set)
 
-    def config_maps(self, name: str, namespaces: Sequence[str] = ()) -> list[dict[str, Any]]:
-        return [{"metadata": {"namespace": namespace}} for namespace in self.written]
+    def publish(self, desired: Desired, *, tell: bool) -> list[str]:
+        self.confirmed |= desired.data.keys() - self.refuses
+        return [f"{namespace} was not written" for namespace in desired.data if namespace in self.refuses]
 
-    def apply_config_map(self, obj: Mapping[str, Any]) -> dict[str, Any]:
-        namespace = obj["metadata"]["namespace"]
-        if namespace in self.refuses:
-            raise ForbiddenError("not allowed", 403)
-        self.written[namespace] = obj
-        return dict(obj)
-
-    def delete_config_map(self, obj: Mapping[str, Any]) -> None:
-        raise ClusterError("nothing is deleted here")
+    def recall(self, namespace: str) -> str:
+        return ""
 
 
-def service(cluster: ConfigMapsOfACluster, file: Path | None = None) -> Controller:
-    metrics = Metrics(CollectorRegistry())
-    targets = Targets(file, ConfigMaps(cluster, metrics.configmap_updates), "own")
-    return Controller(Settings(ManifestSource(EXAMPLES), False, targets), metrics)
+@dataclass
+class Part:
+    """Something that runs beside the loop."""
+
+    name: str = "watch of the moon"
+    alive: bool = True
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        self.alive = True
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def service(maps: ConfigMapsOfACluster, file: Path | None = None, *parts: Part) -> Controller:
+    targets = Targets(file, maps, ("own",))
+    settings = Settings(ManifestSource(EXAMPLES), False, targets, parts=parts)
+    return Controller(settings, Metrics(CollectorRegistry()))
+
+
+@contextmanager
+def running(made: Controller) -> Iterator[Controller]:
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
 
 
 def test_it_is_ready_once_everything_was_published() -> None:
@@ -54,12 +77,12 @@ def test_it_is_ready_once_everything_was_published() -> None:
 
 
 def test_without_the_config_map_that_holds_everything_it_is_not_ready() -> None:
-    cluster = ConfigMapsOfACluster(refuses={"own"})
-    made = service(cluster)
+    maps = ConfigMapsOfACluster(refuses={"own"})
+    made = service(maps)
     assert not made.look()
     assert not made.ready
-    assert "own/kubernaut-toolset-config was not written: not allowed" in made.report.failures[0]
-    cluster.refuses.clear()
+    assert made.failures == ("own was not written",)
+    maps.refuses.clear()
     assert made.look()
     assert made.ready
 
@@ -84,8 +107,38 @@ def test_an_end_that_is_near_is_not_ready() -> None:
     assert not made.ready
 
 
-def test_a_loop_that_does_not_turn_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_looks_by_itself_and_ends_when_it_is_told(tmp_path: Path) -> None:
+    part = Part()
+    file = tmp_path / "custom_toolset.yaml"
+    with running(service(ConfigMapsOfACluster(), file, part)) as made:
+        until(lambda: made.ready, "it is ready", seconds=10)
+        assert made.dead == []
+        assert not part.stopped.is_set()
+    assert part.stopped.is_set()
+    assert "prometheus/metrics" in file.read_text()
+
+
+def test_a_file_that_somebody_changed_is_put_right(tmp_path: Path) -> None:
+    file = tmp_path / "custom_toolset.yaml"
+    with running(service(ConfigMapsOfACluster(), file)) as made:
+        until(lambda: made.ready, "it is ready", seconds=10)
+        right = file.read_bytes()
+        file.write_text("toolsets: {evil: {}}\n")
+        until(lambda: file.read_bytes() == right, "it is put right", seconds=10)
+        file.unlink()
+        until(lambda: file.exists() and file.read_bytes() == right, "it is there again", seconds=10)
+
+
+def test_what_does_not_run_any_more_is_named() -> None:
+    part = Part()
+    with running(service(ConfigMapsOfACluster(), None, part)) as made:
+        until(lambda: made.ready, "it is ready", seconds=10)
+        part.alive = False
+        assert made.dead == ["watch of the moon"]
+
+
+def test_a_loop_that_does_not_turn_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     made = service(ConfigMapsOfACluster())
-    assert made.alive
+    assert made.dead == []
     monkeypatch.setattr(controller, "STUCK_SECONDS", -1.0)
-    assert not made.alive
+    assert made.dead == ["discovery loop"]

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sidecar.config import Config, read_config
-from sidecar.discovery import Discoverer, recognise
+from sidecar.discovery import Discoverer
 from sidecar.prove import Outcome, Question, Verdict
+from sidecar.recognised import recognise
 from tests.unit.builders import service
 from toolset import render
 from toolset.catalogue import bundled
@@ -49,7 +50,7 @@ def name_of(kind: str) -> str:
 def found(kind: str, config: Config, *, verify_ssl: bool = True) -> Discovered:
     port = next(ref for ref in bundled()[kind].endpoint.ports if isinstance(ref, int))
     seen = recognise([service(name_of(kind), ports=[port])], bundled(), config, "cluster.local")
-    [one] = Discoverer(Refusing(verify_ssl), config).discover(seen, 0).discovered
+    [one] = Discoverer(config).discover(seen, Refusing(verify_ssl), 0).discovered
     return one
 
 

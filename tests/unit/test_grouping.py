@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sidecar.config import Config
-from sidecar.discovery import Discoverer, recognise
+from sidecar.discovery import Discoverer
 from sidecar.prove import NoProber, Outcome, Question, Verdict
+from sidecar.recognised import recognise
 from toolset.catalogue import bundled
 from toolset.classify import classify
 from toolset.discovered import Discovery
@@ -165,7 +166,7 @@ GATEWAY, FRONTEND = loki("gateway", "loki-gateway"), loki("query-frontend", "lok
 
 def discover(prober: Scripted | NoProber) -> Discovery:
     recognised = recognise([GATEWAY, FRONTEND], bundled(), Config(), "cluster.local")
-    return Discoverer(prober, Config()).discover(recognised, 0.0)
+    return Discoverer(Config()).discover(recognised, prober, 0.0)
 
 
 def test_what_is_left_out_names_the_one_that_stands_for_it() -> None:

@@ -441,7 +441,7 @@ class TestMany:
         dead = [question(farm.serve(hang)) for _ in range(20)]
         mixed = [each for pair in zip(dead, good, strict=True) for each in pair]
         started = time.monotonic()
-        told = ask(*mixed, timeout=1.5, observe=lambda _, done, __: finished.append(done))
+        told = ask(*mixed, timeout=1.5, progress=lambda done, _: finished.append(done))
         assert [each.outcome for each in told] == [Outcome.UNREACHABLE, Outcome.VERIFIED] * 20
         assert time.monotonic() - started < 10, "twenty timeouts one after another are thirty seconds"
         assert finished == list(range(1, 41))

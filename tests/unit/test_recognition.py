@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sidecar.config import Config
-from sidecar.discovery import Discoverer, recognise
+from sidecar.discovery import Discoverer
 from sidecar.prove import NoProber
+from sidecar.recognised import recognise
 from tests.bench.corpus import cpu_seconds
 from tests.corpus import baselines, layouts, offline, score
 from toolset.catalogue import bundled
@@ -22,7 +23,7 @@ def result() -> score.Score:
 
 def look(layout: layouts.Layout) -> Discovery:
     recognised = recognise(layout.services, bundled(), Config(), offline.DOMAIN)
-    return Discoverer(NoProber(), Config()).discover(recognised, 0.0)
+    return Discoverer(Config()).discover(recognised, NoProber(), 0.0)
 
 
 def test_what_is_chosen_is_right(result: score.Score) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.conditions import condition_of, event_about
 from sidecar.config import Config
-from sidecar.discovery import recognise
+from sidecar.recognised import recognise
 from sidecar.service_patterns import MAX_PER_NAMESPACE, judge
 from tests.unit.builders import backend, catalogue, service
 
@@ -87,4 +87,5 @@ def test_its_status_says_once_what_became_of_it() -> None:
     told = {**obj, "status": {"conditions": [condition]}}
     assert condition_of(told, "no such type") is None
     assert condition_of(told, "") is not None
-    assert event_about(obj, condition)["involvedObject"]["name"] == "p"
+    about = event_about({"apiVersion": "v1", "kind": "X", **obj}, "Warning", "Invalid", "no such type")
+    assert about["involvedObject"]["name"] == "p"

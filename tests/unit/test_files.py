@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.publish import PublishError, remove_leftovers, write_file
+from sidecar.files import PublishError, remove_leftovers, write_file
 
 OLD, NEW = "old: 1\n", "new: 2\n"
 

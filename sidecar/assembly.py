@@ -1,0 +1,203 @@
+"""Puts a controller's surroundings together: of manifests, of a cluster to look at once, or to follow."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sidecar.cluster import Cluster, Resource
+from sidecar.config import WRITTEN_OUT
+from sidecar.config_maps import ConfigMaps
+from sidecar.connection import JsonObject
+from sidecar.events import ACCOUNT, Recorder, config_map
+from sidecar.generated import CONFIG_MAP, Generated
+from sidecar.holmes import Refresher
+from sidecar.leader import Election
+from sidecar.live import LiveSource
+from sidecar.metrics import Metrics
+from sidecar.publication import Targets
+from sidecar.reconcile import Once, Reconciler
+from sidecar.settings import Part, Settings
+from sidecar.sources import (
+    CONFIG_MAP as OWN_CONFIG,
+)
+from sidecar.sources import (
+    OVERRIDES_MAP,
+    ClusterSource,
+    ConfigMapText,
+    FileText,
+    ManifestSource,
+    TextSource,
+)
+from sidecar.store import Store
+from sidecar.watch import Watch
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line and the environment ask for."""
+
+    config: Path | None = None
+    base: Path | None = None
+    toolset_file: Path | None = None
+    cluster_domain: str = "cluster.local"
+    probe: bool = True
+    sidecar: bool = False
+    namespace: str = ""
+    """The service's own; without one no ConfigMap is read or written."""
+    config_maps: bool = True
+    """Whether the generated ConfigMaps are written, where there is a namespace."""
+    holmesgpt_namespace: str = ""
+    """Where HolmesGPT runs: gets a ConfigMap that holds everything, too."""
+    holmesgpt_url: str = ""
+    deployment: str = ""
+    """The service's own Deployment, whose annotations prompt a pass."""
+    progress: Callable[[str], object] = lambda _: None
+
+    @property
+    def writes_config_maps(self) -> bool:
+        """Whether there are ConfigMaps to write."""
+        return bool(self.namespace) and self.config_maps
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Namespaces whose ConfigMap holds everything."""
+        named = dict.fromkeys((self.namespace, self.holmesgpt_namespace))
+        return tuple(namespace for namespace in named if namespace)
+
+
+def of_manifests(path: str, wanted: Wanted) -> Settings:
+    """Services of manifests; they cannot be asked."""
+    targets = Targets(wanted.toolset_file)
+    return _common(Settings(ManifestSource(path), False, targets, config=_config_file(wanted)), wanted)
+
+
+def at_once(cluster: Cluster, wanted: Wanted, metrics: Metrics, *, publish: bool) -> Settings:
+    """A cluster to look at once, with nothing running beside; ``publish`` also its ConfigMaps."""
+    writes = wanted.writes_config_maps and publish
+    maps = Once(cluster, ConfigMaps(cluster, metrics.configmap_updates)) if writes else None
+    config, overrides = _texts(cluster, wanted)
+    return _common(
+        Settings(
+            ClusterSource(cluster, tells=writes),
+            wanted.probe,
+            Targets(wanted.toolset_file, maps, wanted.whole if writes else ()),
+            config=_config_file(wanted) or config,
+            overrides=overrides,
+        ),
+        wanted,
+    )
+
+
+def to_follow(cluster: Cluster, wanted: Wanted, metrics: Metrics) -> Settings:
+    """A cluster to follow: watched, and written to by whoever leads."""
+    settings = at_once(cluster, wanted, metrics, publish=False)
+    trigger = settings.trigger
+
+    def restarted(plural: str) -> None:
+        metrics.watch_restarts.labels(plural).inc()
+
+    listing = ClusterSource(cluster, tells=wanted.writes_config_maps)
+    source = LiveSource(cluster, listing, domain=wanted.cluster_domain, restarted=restarted)
+    parts: list[Part] = [
+        text.watched(changed=trigger.wake, restarted=lambda: restarted("configmaps"))
+        for text in (settings.config, settings.overrides)
+        if isinstance(text, ConfigMapText)
+    ]
+    if wanted.holmesgpt_url:
+        refresher = Refresher(wanted.holmesgpt_url, metrics.holmes_refreshes)
+        parts.append(refresher)
+        settings = replace(settings, written=refresher.poke)
+    settings = replace(settings, source=source)
+    if not wanted.writes_config_maps:
+        return replace(settings, parts=tuple(parts))
+    recorder = Recorder(cluster)
+    if wanted.deployment:
+        parts.append(_own_deployment(cluster, wanted, lambda: trigger.pull(whole=True)))
+    reconciler = _reconciler(cluster, wanted, metrics, recorder, trigger.wake)
+    parts += [recorder, reconciler.election, reconciler]
+
+    def wrong_config(problem: str) -> None:
+        about = config_map(wanted.namespace, OWN_CONFIG)
+        recorder.record(
+            about, "Warning", "InvalidConfiguration", f"not used, the last good one stays: {problem}"
+        )
+
+    return replace(
+        settings,
+        targets=Targets(wanted.toolset_file, reconciler, wanted.whole),
+        parts=tuple(parts),
+        watches=reconciler.watches,
+        failures=lambda: reconciler.failures,
+        wrong_config=wrong_config,
+    )
+
+
+def _common(settings: Settings, wanted: Wanted) -> Settings:
+    return replace(
+        settings,
+        base=FileText(wanted.base) if wanted.base else None,
+        cluster_domain=wanted.cluster_domain,
+        sidecar=wanted.sidecar,
+        progress=wanted.progress,
+    )
+
+
+def _config_file(wanted: Wanted) -> TextSource | None:
+    return FileText(wanted.config, required=True) if wanted.config else None
+
+
+def _texts(cluster: Cluster, wanted: Wanted) -> tuple[ConfigMapText | None, ConfigMapText | None]:
+    namespace = wanted.namespace
+    if not namespace:
+        return None, None
+    return (
+        ConfigMapText(cluster, namespace, OWN_CONFIG, "config.yaml", WRITTEN_OUT),
+        ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml"),
+    )
+
+
+def _reconciler(
+    cluster: Cluster, wanted: Wanted, metrics: Metrics, recorder: Recorder, wake: Callable[[], object]
+) -> Reconciler:
+    def drift(existing: Generated | None, namespace: str, action: str, done: str) -> None:
+        metrics.drift.labels(action).inc()
+        about = config_map(namespace, CONFIG_MAP, existing.uid if existing else "")
+        what = f"was changed by {existing.touched_by or 'somebody'}" if existing else "was deleted"
+        message = f"configmap {namespace}/{CONFIG_MAP} {what}, and {done} by {ACCOUNT}"
+        recorder.record(about, "Warning", f"Drift{action.capitalize()}", message)
+
+    def led() -> None:
+        metrics.leader.set(election.leads)
+        reconciler.wake()
+
+    election = Election(cluster, wanted.namespace, _identity(), changed=led)
+    reconciler = Reconciler(
+        cluster,
+        ConfigMaps(cluster, metrics.configmap_updates, drift),
+        election,
+        restarted=metrics.watch_restarts.labels("configmaps").inc,
+        changed=wake,
+    )
+    return reconciler
+
+
+def _own_deployment(cluster: Cluster, wanted: Wanted, changed: Callable[[], object]) -> Watch:
+    """``kubectl annotate deployment …`` prompts a pass (runbook, scenario 2)."""
+
+    def annotations(obj: JsonObject) -> dict[str, str]:
+        said = obj["metadata"].get("annotations") or {}
+        # Written by Kubernetes itself at every rollout.
+        return {key: value for key, value in said.items() if not key.startswith("deployment.kubernetes.io/")}
+
+    resource = Resource.named("deployments", wanted.deployment, wanted.namespace, "apps/v1")
+    return Watch(cluster, resource, Store(annotations), changed=changed, tells_first=False)
+
+
+def _identity() -> str:
+    """Of this process among the replicas: a pod's name is its own; elsewhere several may share a machine."""
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"

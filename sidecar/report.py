@@ -1,0 +1,123 @@
+"""What became of the passes: for the web to read, and told by the log and the metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+
+from sidecar.metrics import FAILED, SUCCESS, Metrics
+from toolset.discovered import Discovered, Discovery
+
+log = logging.getLogger(__name__)
+
+REPEAT_SECONDS = 60.0
+"""A pass that fails for the same reason as before is logged again after so long."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of the last pass; replaced whole, never changed in place."""
+
+    discovery: Discovery = field(default_factory=Discovery)
+    failures: tuple[str, ...] = ()
+    seen_at: float | None = None
+    """When a pass saw the cluster last, by the monotonic clock."""
+    network_down: bool = False
+    """Whether all backends fail at once, so that none is called unhealthy."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What one pass came to."""
+
+    discovery: Discovery
+    failures: tuple[str, ...]
+    seconds: float
+    unanswered: int = 0
+    stale: bool = False
+    """Whether the cluster could not be seen, so that it went by what was seen before."""
+
+
+class Teller:
+    """Keeps the report."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.report = Report()
+        self._metrics = metrics
+        self._told: tuple[str, float] = "", 0.0
+
+    def failed(self, reason: str) -> None:
+        """A pass could not see what there is."""
+        self._metrics.services_discovered.labels(FAILED).inc()
+        self.report = replace(self.report, failures=(reason,))
+        told, when = self._told
+        now = time.monotonic()
+        if reason != told or now - when > REPEAT_SECONDS:
+            log.error("Service discovery failed: %s; what was published last stays", reason)
+            self._told = reason, now
+
+    def passed(self, it: Passed, where: str) -> None:
+        """A pass ended; ``where`` is what it looked at."""
+        seen_at = self.report.seen_at if it.stale else time.monotonic()
+        previous = self.report
+        self.report = Report(it.discovery, it.failures, seen_at, previous.network_down)
+        count = len(it.discovery.discovered)
+        self._metrics.services_discovered.labels(SUCCESS).inc(count)
+        self._metrics.discovery_duration.observe(it.seconds)
+        self._changed(previous.discovery)
+        if not it.failures:
+            self._metrics.last_success.set_to_current_time()
+        if count:
+            log.info("discovered %d services in %s", count, where)
+        else:
+            log.warning("No services discovered in %s", where)
+        log.info(
+            "discovery completed in %.2f s: %d discovered, %d left out, %d still to answer, %d failures",
+            it.seconds,
+            count,
+            len(it.discovery.skipped),
+            it.unanswered,
+            len(it.failures),
+        )
+
+    def news(self, discovery: Discovery, failures: tuple[str, ...]) -> None:
+        """Answers came between passes."""
+        previous = self.report
+        self.report = replace(previous, discovery=discovery, failures=failures)
+        self._changed(previous.discovery)
+
+    def network(self, *, down: bool) -> None:
+        """Whether all backends fail at once."""
+        if down and not self.report.network_down:
+            log.error("all backends fail at once: is it our own network? What is published is left as it is")
+        elif self.report.network_down and not down:
+            log.info("backends answer again")
+        self.report = replace(self.report, network_down=down)
+        self._metrics.network_down.set(down)
+
+    def _changed(self, before: Discovery) -> None:
+        """The gauges, and one line for each Service that came, changed or went."""
+        now = self.report.discovery
+        self._metrics.services.clear()
+        for found in now.discovered:
+            self._metrics.services.labels(found.type, found.status.value).inc()
+        was, is_now = _statuses(before), _statuses(now)
+        reasons = {f"{skip.namespace}/{skip.name}": skip.reason for skip in now.skipped}
+        for key in sorted(was.keys() | is_now.keys()):
+            if key not in is_now:
+                log.info("service %s left out: %s", key, reasons.get(key, "it is gone"))
+            elif was.get(key) != is_now[key]:
+                log.info("service %s is %s", key, is_now[key])
+
+
+def substance(discovery: Discovery) -> tuple[Discovered, ...]:
+    """What of it is published: all but the evidence."""
+    return tuple(replace(found, evidence=()) for found in discovery.discovered)
+
+
+def _statuses(discovery: Discovery) -> dict[str, str]:
+    return {
+        found.service.key: f"{found.type} at port {found.endpoint.port}, {found.status}"
+        for found in discovery.discovered
+    }

@@ -1,0 +1,57 @@
+"""What a controller works with: where it looks, what it publishes, and what runs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sidecar.publication import Targets
+from sidecar.sources import ServiceSource, TextSource
+from sidecar.trigger import Trigger
+from sidecar.watch import Watch
+
+
+class Part(Protocol):
+    """Something with threads of its own."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs as it should."""
+
+    def start(self) -> object:
+        """Called once."""
+
+    def stop(self) -> object:
+        """Called once, at the end."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``probe`` is false where nothing can be asked, as of manifests."""
+
+    source: ServiceSource
+    probe: bool
+    targets: Targets = field(default_factory=Targets)
+    config: TextSource | None = None
+    base: TextSource | None = None
+    overrides: TextSource | None = None
+    cluster_domain: str = "cluster.local"
+    sidecar: bool = False
+    progress: Callable[[str], object] = lambda _: None
+    """Called with what a pass is at, for a terminal."""
+    trigger: Trigger = field(default_factory=Trigger)
+    parts: tuple[Part, ...] = ()
+    """What runs beside the loop, in the order in which it is started."""
+    watches: Callable[[], Sequence[Watch]] = tuple
+    """What watches besides the source, to be looked after."""
+    failures: Callable[[], tuple[str, ...]] = tuple
+    """What could not be written since the last pass."""
+    written: Callable[[], object] = lambda: None
+    """Called when the file changed."""
+    wrong_config: Callable[[str], object] = lambda _: None
+    """Called with what is wrong with a configuration that is refused."""
