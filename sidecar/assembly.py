@@ -36,6 +36,9 @@ from sidecar.sources import (
 from sidecar.store import Store
 from sidecar.watch import Watch
 
+UNNAMED = "somebody (fields of ours were removed, which leaves no manager's name)"
+"""Kubernetes: Server-Side Apply. A manager is recorded for fields that are there."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -131,7 +134,7 @@ def to_follow(cluster: Cluster, wanted: Wanted, metrics: Metrics) -> Settings:
         settings,
         targets=Targets(wanted.toolset_file, reconciler, wanted.whole),
         parts=tuple(parts),
-        watches=reconciler.watches,
+        watches=lambda: [*(part for part in parts if isinstance(part, Watch)), *reconciler.watches()],
         failures=lambda: reconciler.failures,
         wrong_config=wrong_config,
     )
@@ -167,7 +170,8 @@ def _reconciler(
     def drift(existing: Generated | None, namespace: str, action: str, done: str) -> None:
         metrics.drift.labels(action).inc()
         about = config_map(namespace, CONFIG_MAP, existing.uid if existing else "")
-        what = f"was changed by {existing.touched_by or 'somebody'}" if existing else "was deleted"
+        who = (existing and existing.touched_by) or UNNAMED
+        what = f"was changed by {who}" if existing else "was deleted"
         message = f"configmap {namespace}/{CONFIG_MAP} {what}, and {done} by {ACCOUNT}"
         recorder.record(about, "Warning", f"Drift{action.capitalize()}", message)
 

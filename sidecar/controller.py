@@ -147,8 +147,10 @@ class Controller:
         ]
         if report.network_down:
             lines.append("all backends fail at once: what is published is left as it is")
-        watches = (*self.settings.source.watches(), *self.settings.watches())
-        lines += [f"{watch.name}: {watch.problem or 'watching'}" for watch in watches]
+        lines += [
+            f"{watch.name}: {watch.problem or ('watching' if watch.synced else 'not listed yet')}"
+            for watch in (*self.settings.source.watches(), *self.settings.watches())
+        ]
         return [*lines, *(f"failing: {failure}" for failure in self.failures)]
 
     def stop(self) -> None:

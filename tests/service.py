@@ -57,6 +57,10 @@ class Running:
         said: dict[str, Any] = LOCAL.get(f"http://{self.http}{path}", timeout=2).json()
         return said
 
+    def page(self) -> str:
+        """What the status page says."""
+        return LOCAL.get(f"http://{self.http}/", timeout=2).text
+
     def metric(self, line: str) -> float:
         """The value of one line of the metrics, such as ``name{label="x"}``."""
         text = LOCAL.get(f"http://{self.metrics}/metrics", timeout=5).text
@@ -84,6 +88,10 @@ class Running:
         """SIGTERM, as the kubelet sends it; the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=10)
+
+    def kill(self) -> None:
+        """At once, as a node that dies does it."""
+        _kill(self.process)
 
 
 class Start(Protocol):
