@@ -24,7 +24,7 @@ def write_file(path: Path, text: str) -> bool:
     """
     data = text.encode()
     try:
-        if _holds(path, data):
+        if holds(path, data):
             if stat.S_IMODE(path.stat().st_mode) != FILE_MODE:
                 path.chmod(FILE_MODE)
             return False
@@ -59,7 +59,8 @@ def remove_leftovers(path: Path) -> None:
             leftover.unlink()
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def holds(path: Path, data: bytes) -> bool:
+    """Whether the file is there, with exactly this content."""
     try:
         return path.read_bytes() == data
     except FileNotFoundError:

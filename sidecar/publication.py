@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.config import Config
-from sidecar.files import PublishError, remove_leftovers, write_file
+from sidecar.files import PublishError, holds, remove_leftovers, write_file
 from sidecar.generated import ConfigMapData
 from sidecar.reconcile import Desired, scope
 from sidecar.wishes import Followed
@@ -74,6 +74,7 @@ class Publication:
         self._allowed_env: frozenset[str] = frozenset()
         self._last: dict[str, ConfigMapData] = {}
         self._stamp: object = None
+        self._failed = False
         if targets.toolset_file:
             remove_leftovers(targets.toolset_file)
 
@@ -88,7 +89,7 @@ class Publication:
     def stirred(self) -> bool:
         """Whether somebody else touched the file since it was written; cheap enough to ask often."""
         path = self._targets.toolset_file
-        return path is not None and self.confirmed and _stamp(path) != self._stamp
+        return path is not None and self.confirmed and not self._failed and _stamp(path) != self._stamp
 
     def recall(self) -> dict[str, Remembered]:
         """What an earlier process had proven: what it wrote beside the file, and in our own ConfigMap.
@@ -129,7 +130,7 @@ class Publication:
             except (PublishError, WrongDocumentError) as error:
                 log.error("%s", error)
                 failures.append(str(error))
-                self._stamp = _stamp(self._targets.toolset_file)
+                self._failed = True  # the retry of the pass sees to it
             if self._targets.config_maps is not None:
                 desired = self._desired(discovery, rendering, failures)
                 namespaces = scope(self._targets.namespaces, config.namespaces)
@@ -148,7 +149,7 @@ class Publication:
                 return
             if path.exists():
                 log.warning("nothing could be discovered yet: %s of before stays", path)
-                self._confirm(path)
+                self._stamp, self.confirmed = _stamp(path), True
                 return
             self._base.refresh()
             try:
@@ -163,7 +164,7 @@ class Publication:
         if path is None or self._memory is None:
             return
         document = self._document(discovery.discovered, rendering)
-        if _stamp(path) != self._stamp and self.confirmed:
+        if self.stirred() and self._stamp is not None:
             log.warning("%s was changed by somebody else", path)
         self._write(path, document, discovery)
         try:
@@ -176,14 +177,14 @@ class Publication:
         for problem in merged.problems:
             log.error("base file: left out, HolmesGPT would refuse the whole file: %s", problem)
         revised = render.with_revision(merged.document, discovery.discovered)
-        if write_file(path, render.toolset_yaml(revised)):
+        text = render.toolset_yaml(revised)
+        if write_file(path, text):
             log.info("wrote %s", path)
             self._written()
-        self._confirm(path)
-
-    def _confirm(self, path: Path) -> None:
         self._stamp = _stamp(path)
-        self.confirmed = True
+        if not holds(path, text.encode()):
+            self._stamp = _CHANGED  # between writing and looking
+        self.confirmed, self._failed = True, False
 
     def _desired(
         self, discovery: Discovery, rendering: render.Settings, failures: list[str]
@@ -231,9 +232,10 @@ class Publication:
         return data
 
 
-def _stamp(path: Path | None) -> object:
-    if path is None:
-        return None
+_CHANGED = object()
+
+
+def _stamp(path: Path) -> object:
     try:
         stat = path.stat()
     except OSError:
