@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -278,3 +279,38 @@ class TestMemory:
         config.write_text(f"service_discovery: {{namespaces: [{home.watched}]}}\n")
         third = start("--config", str(config), env=env).wait_ready()
         assert third.file.read_bytes() == file, "from what lies beside the file"
+
+
+class TestIdentity:
+    def test_an_account_that_is_made_anew_is_taken_up_with_its_new_token(
+        self,
+        home: Home,
+        start: Start,
+        prometheus: Serve,
+        one_prometheus: Server,
+        cluster_ip: Callable[[], str],
+        tmp_path: Path,
+    ) -> None:
+        """Runbook, security incidents: the old token is worth nothing, the kubelet writes a new one."""
+        config = json.loads(Path(home.env["KUBECONFIG"]).read_text())
+        token, kubeconfig = tmp_path / "token", tmp_path / "kubeconfig"
+        token.write_text(home.plane.token(home.own, ACCOUNT))
+        config["users"][0]["user"] = {"tokenFile": str(token)}
+        kubeconfig.write_text(json.dumps(config))
+        running = start(env={**home.env, "KUBECONFIG": str(kubeconfig)}).wait_ready()
+        until(lambda: home.generated(home.watched), "it is written")
+
+        home.plane.kubectl("delete", "serviceaccount", ACCOUNT, "-n", home.own)
+        address = cluster_ip()
+        prometheus(f"{address}:9090")
+        home.plane.apply(service(home.watched, "prometheus-two", address))
+        until(lambda: running.logged("Unauthorized"), "it is told", seconds=60)
+        home.plane.kubectl("create", "serviceaccount", ACCOUNT, "-n", home.own)
+        token.write_text(home.plane.token(home.own, ACCOUNT))
+
+        until(
+            lambda: "prometheus-two" in home.generated(home.watched)["data"]["toolset.json"],
+            "it writes again",
+            seconds=90,
+        )
+        assert running.process.poll() is None

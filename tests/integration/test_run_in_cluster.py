@@ -166,6 +166,9 @@ def test_a_refused_config_map_is_told_and_counted_and_the_file_is_written_all_th
     assert running.metric('toolset_configmap_updates_total{status="failed"}') >= 1
     until(lambda: home.generated(home.own), "the other one is written")
 
+    home.plane.kubectl("delete", "resourcequota", "none", "-n", home.watched)
+    until(lambda: home.generated(home.watched), "it is tried again until it may be written", seconds=60)
+
 
 @pytest.mark.parametrize("repair", [True, False])
 def test_what_somebody_changed_is_put_right_unless_the_operator_says_no(

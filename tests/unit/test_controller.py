@@ -129,6 +129,27 @@ def test_a_file_that_somebody_changed_is_put_right(tmp_path: Path) -> None:
         until(lambda: file.exists() and file.read_bytes() == right, "it is there again", seconds=10)
 
 
+def test_a_place_that_cannot_be_written_is_told_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is replaced by something that is none, and later by another one."""
+    monkeypatch.setattr(controller, "RETRY_SECONDS", 0.5)
+    place = tmp_path / "out"
+    file = place / "custom_toolset.yaml"
+    with running(service(ConfigMapsOfACluster(), file)) as made:
+        until(lambda: made.ready, "it is ready", seconds=10)
+        right = file.read_bytes()
+        place.rename(tmp_path / "gone")
+        place.write_text("in the way")
+        until(lambda: any(str(file) in failure for failure in made.failures), "it is told", seconds=10)
+        assert made.ready
+        assert made.dead == []
+        place.unlink()
+        place.mkdir()
+        until(lambda: file.exists() and file.read_bytes() == right, "it is there again", seconds=10)
+        until(lambda: made.failures == (), "and nothing is amiss any more", seconds=10)
+
+
 def test_what_does_not_run_any_more_is_named() -> None:
     part = Part()
     with running(service(ConfigMapsOfACluster(), None, part)) as made:
