@@ -21,7 +21,7 @@ from typing import Protocol
 
 import aiohttp
 
-from sidecar.line import Failure, Headers, Line, Request
+from sidecar.line import Failure, Headers, Line, Request, Sockets
 from toolset import __version__
 from toolset.backend import Exchange
 from toolset.classify import Candidate, Endpoint
@@ -130,9 +130,10 @@ class NetworkProber:
     async def _ask_all(self, questions: Sequence[Question]) -> list[Verdict]:
         at_once = asyncio.Semaphore(self._concurrency)
         done = itertools.count(1)
+        sockets = Sockets()
         # The environment's proxies and .netrc are not for the cluster's inside; no cookie is kept.
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=sockets),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers=_HEADERS,
@@ -145,7 +146,9 @@ class NetworkProber:
                     self._observe(time.monotonic() - started, next(done), len(questions))
                     return verdict
 
-            return await asyncio.gather(*map(one, questions))
+            verdicts = await asyncio.gather(*map(one, questions))
+        await sockets.hang_up()
+        return verdicts
 
     async def _judge(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
         limit = self._timeout * CANDIDATE_TIMEOUTS
