@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import aiohttp
 
+from sidecar.line import Sockets
 from sidecar.prove import NetworkProber, Outcome, Prober, Question, Verdict, open_session
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Asker:
         self._thread: threading.Thread | None = None
         self._open = asyncio.Semaphore(MAX_OPEN)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets = Sockets()
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -86,6 +88,7 @@ class Asker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+        await self._sockets.hang_up()
 
     def _spawn(
         self,
@@ -94,7 +97,7 @@ class Asker:
         places: asyncio.Semaphore,
         question: Question,
     ) -> None:
-        self._session = self._session or open_session()
+        self._session = self._session or open_session(self._sockets)
         task = loop.create_task(self._ask(prober, self._session, places, question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

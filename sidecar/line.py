@@ -5,11 +5,14 @@ One question is never put twice to the same Service in one look at it, whatever 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
+import socket
 import ssl
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -30,6 +33,9 @@ MAX_BODY = 64 * 1024
 Headers = tuple[tuple[str, str], ...]
 
 _Responding = AbstractAsyncContextManager[aiohttp.ClientResponse]
+
+_FAREWELL = 1.0
+"""Seconds for connections to be torn down. They are at once; this ends the wait if ever one is not."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -61,6 +67,32 @@ class Request:
 
     def __str__(self) -> str:
         return f"{self.method} {self.scheme}://…:{self.port}{self.path}"
+
+
+class Sockets:
+    """The sockets that HTTP is spoken over, so that none outlives the event loop of its pass."""
+
+    def __init__(self) -> None:
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def __call__(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """A new one, as aiohttp wants it."""
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        self._open.add(made)
+        return made
+
+    async def hang_up(self) -> None:
+        """Ends what is still being ended: TLS waits for the other side's farewell (RFC 8446, 6.1)."""
+        for each in self._still_open():
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        until = time.monotonic() + _FAREWELL
+        while self._still_open() and time.monotonic() < until:
+            await asyncio.sleep(0)
+
+    def _still_open(self) -> list[socket.socket]:
+        return [each for each in self._open if each.fileno() >= 0]
 
 
 @dataclass

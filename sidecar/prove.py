@@ -21,7 +21,7 @@ from typing import Protocol
 
 import aiohttp
 
-from sidecar.line import Failure, Headers, Line, Request
+from sidecar.line import Failure, Headers, Line, Request, Sockets
 from toolset import __version__
 from toolset.backend import Exchange
 from toolset.classify import Candidate, Endpoint
@@ -133,7 +133,8 @@ class NetworkProber:
     async def _ask_all(self, questions: Sequence[Question]) -> list[Verdict]:
         at_once = asyncio.Semaphore(self.concurrency)
         done = itertools.count(1)
-        async with open_session() as session:
+        sockets = Sockets()
+        async with open_session(sockets) as session:
 
             async def one(question: Question) -> Verdict:
                 async with at_once:
@@ -141,7 +142,9 @@ class NetworkProber:
                     self._progress(next(done), len(questions))
                     return verdict
 
-            return await asyncio.gather(*map(one, questions))
+            verdicts = await asyncio.gather(*map(one, questions))
+        await sockets.hang_up()
+        return verdicts
 
     async def ask_one(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
         """The verdict on one Service, within the deadline of one."""
@@ -184,10 +187,10 @@ class NetworkProber:
         )
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(sockets: Sockets) -> aiohttp.ClientSession:
     """What probes are sent with; the environment's proxies and .netrc are not for the cluster's inside."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=sockets),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers=_HEADERS,

@@ -13,141 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.prove import Outcome
-from tests.realparts import ALERTMANAGER_CONFIG, PROMETHEUS_CONFIG, TESTBED, part, until
+from tests.backends.kinds import KINDS, Kind
+from tests.realparts import answers, part, until
 
 NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
-JAEGER = """
-service:
-  extensions: [jaeger_storage, jaeger_query]
-  telemetry: {metrics: {level: none}}
-  pipelines: {traces: {receivers: [otlp], processors: [], exporters: [jaeger_storage_exporter]}}
-extensions:
-  jaeger_query:
-    storage: {traces: memory}
-    http: {endpoint: "{ip}:16686"}
-    grpc: {endpoint: "{ip}:16685"}
-  jaeger_storage: {backends: {memory: {memory: {max_traces: 10}}}}
-receivers: {otlp: {protocols: {http: {endpoint: "{ip}:4318"}}}}
-exporters: {jaeger_storage_exporter: {trace_storage: memory}}
-"""
-INFLUXDB = """
-reporting-disabled = true
-bind-address = "{ip}:8088"
-[meta]
-dir = "{here}/meta"
-[data]
-dir = "{here}/data"
-wal-dir = "{here}/wal"
-[http]
-bind-address = "{ip}:8086"
-"""
-RABBITMQ = "listeners.tcp.1 = {ip}:5672\nmanagement.tcp.ip = {ip}\nmanagement.tcp.port = 15672\n"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A server that can be had: what it is, where it listens, and what is to be found of it."""
-
-    backend: str
-    part: str
-    port: int
-    flags: tuple[str, ...]
-    files: tuple[tuple[str, str], ...] = ()
-    outcome: Outcome = Outcome.VERIFIED
-
-    @property
-    def there(self) -> bool:
-        """Whether its part was got."""
-        return (TESTBED / self.part).exists()
-
-
-def kind(
-    backend: str,
-    part: str,
-    port: int,
-    *flags: str,
-    outcome: Outcome = Outcome.VERIFIED,
-    **files: str,
-) -> Kind:
-    """`flags` and the files' contents may hold {ip}, {port}, {address} and {here}, a directory of its own."""
-    return Kind(backend, part, port, flags, tuple(files.items()), outcome)
-
-
-LOGIN = Outcome.NEEDS_CREDENTIALS
-KINDS = {
-    "prometheus": kind(
-        "prometheus",
-        "programs/prometheus",
-        9090,
-        "--web.listen-address={address}",
-        "--config.file={here}/config",
-        "--storage.tsdb.path={here}/data",
-        config=PROMETHEUS_CONFIG,
-    ),
-    "alertmanager": kind(
-        "alertmanager",
-        "programs/alertmanager",
-        9093,
-        "--web.listen-address={address}",
-        "--config.file={here}/config",
-        "--storage.path={here}/data",
-        "--cluster.listen-address=",
-        config=ALERTMANAGER_CONFIG,
-    ),
-    "victoriametrics": kind(
-        "victoriametrics",
-        "go-backends/victoria-metrics",
-        8428,
-        "-httpListenAddr={address}",
-        "-storageDataPath={here}/data",
-    ),
-    "victorialogs": kind(
-        "victorialogs",
-        "go-backends/victoria-logs",
-        9428,
-        "-httpListenAddr={address}",
-        "-storageDataPath={here}/data",
-    ),
-    "jaeger": kind("jaeger", "go-backends/jaeger", 16686, "--config={here}/config.yaml", config_yaml=JAEGER),
-    "nats": kind("nats", "go-backends/nats", 8222, "-a={ip}", "-p=4222", "-m=8222"),
-    "redis": kind("redis", "debian-backends/redis", 6379, "--bind", "{ip}", "--save", ""),
-    "redis-with-login": kind(
-        "redis",
-        "debian-backends/redis",
-        6379,
-        *("--bind", "{ip}", "--save", "", "--requirepass", "secret"),
-        outcome=LOGIN,
-    ),
-    # Its system tables do not matter to who only reads its greeting.
-    "mysql": kind(
-        "mysql",
-        "debian-backends/mariadb",
-        3306,
-        *("--user=root", "--skip-grant-tables", "--datadir={here}", "--socket={here}/socket"),
-        *("--pid-file={here}/pid", "--bind-address={ip}", "--port=3306"),
-        outcome=LOGIN,
-    ),
-    "influxdb": kind(
-        "influxdb", "debian-backends/influxdb", 8086, "run", "-config", "{here}/config", config=INFLUXDB
-    ),
-    "rabbitmq": kind(
-        "rabbitmq",
-        "debian-backends/rabbitmq",
-        15672,
-        rabbitmq_conf=RABBITMQ,
-        enabled_plugins="[rabbitmq_management].",
-        outcome=LOGIN,
-    ),
-    "postgresql": kind(
-        "postgresql",
-        "debian-backends/postgresql",
-        5432,
-        *("-D", "{here}/data", "-p", "5432", "-c", "listen_addresses={ip}"),
-        *("-c", "unix_socket_directories={here}"),
-        outcome=LOGIN,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -166,7 +35,8 @@ def running(names: Sequence[str], cluster_ip: Callable[[], str]) -> Iterator[dic
         for server, process, here in started.values():
             until(
                 lambda server=server, process=process, here=here: _listens(server, process, here),  # type: ignore[misc]
-                f"{server.kind.part} listens at {server.ip}:{server.kind.port}",
+                f"{server.kind.part} is ready at {server.ip}:{server.kind.port}{server.kind.ready}",
+                seconds=240,  # all of them start at once
             )
         yield {name: server for name, (server, _, _) in started.items()}
 
@@ -178,8 +48,8 @@ def _started(kind: Kind, ip: str) -> Iterator[tuple[Running, "subprocess.Popen[b
     here = Path(tempfile.mkdtemp())
     places = {"ip": ip, "port": kind.port, "address": f"{ip}:{kind.port}", "here": here}
     for name, content in kind.files:
-        # The name's last _ is the dot that keyword arguments cannot hold.
-        file = here / (name if name == "enabled_plugins" else name.replace("_", "."))
+        file = here / (name if name == "enabled_plugins" else name.replace("__", "/").replace("_", "."))
+        file.parent.mkdir(exist_ok=True)
         file.write_text(_filled(content, places))
     command = [str(program), *(_filled(flag, places) for flag in kind.flags)]
     environment = {**os.environ, "HOME": str(here)}
@@ -231,6 +101,8 @@ def _listens(server: Running, process: "subprocess.Popen[bytes]", here: Path) ->
         )
     if server.kind.backend == "mysql":
         return (here / "socket").exists()  # it would count a visit that says nothing
+    if server.kind.ready:
+        return answers(f"http://{server.ip}:{server.kind.port}{server.kind.ready}")
     with socket.socket() as visit:
         visit.settimeout(1)
         return visit.connect_ex((server.ip, server.kind.port)) == 0

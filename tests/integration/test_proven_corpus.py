@@ -10,11 +10,6 @@ from tests.realparts import unavailable
 
 RECORDS = score.load()
 
-pytestmark = [
-    # The loop ends while TLS still says goodbye; the transports close when they are collected.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _ports_of_the_corpus() -> None:

@@ -33,9 +33,6 @@ from tests.unit.servers import (
 from toolset.backend import Backend
 from toolset.classify import Endpoint, classify
 
-# The last TLS connections of a pass may still be closing when its event loop ends; Python warns, and closes.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 PATIENT, IMPATIENT = 20.0, 0.3
 """Seconds for a probe of a server that answers, and of one that does not."""
 
