@@ -42,7 +42,7 @@ class LiveSource:
         self._interval = 300.0
         self._catalogues: Catalogues | None = None
         self._services = self._kind(lambda name: Resource("services", namespace=name), self._worthwhile)
-        self._patterns = self._kind(service_patterns_of, dict, optional=True)
+        self._patterns = self._kind(service_patterns_of, _pattern, optional=True)
         self._slices = _Slices(self._watches)
         self._namespaces: tuple[str, ...] = ()
         self._blind = ""
@@ -153,6 +153,13 @@ class LiveSource:
     def changed(self) -> bool:
         """Told at once instead."""
         return False
+
+
+def _pattern(obj: JsonObject) -> JsonObject:
+    """What is used of a ServicePattern; the rest changes without a meaning."""
+    metadata = {key: obj["metadata"].get(key) for key in ("namespace", "name", "uid", "generation")}
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return {"metadata": metadata, "spec": obj.get("spec"), "status": {"conditions": conditions}}
 
 
 class _Kind:

@@ -103,7 +103,9 @@ class Reconciler:
         if tell:
             self.config_maps.tell_again()
         self._desired = desired
-        self._watches.cover(desired.namespaces)
+        # Also where there is one still that is not wanted any more: it has to be taken back first.
+        left = self.config_maps.namespaces() if desired.namespaces else set()
+        self._watches.cover({*desired.namespaces, *left})
         self.wake()
         return []
 

@@ -219,6 +219,14 @@ class TestConfiguration:
         home.configure("health_check_interval: 10s")
         until(lambda: running.logged("says nothing of namespaces any more"), "it says what is lost")
 
+    def test_a_namespace_that_is_not_looked_into_any_more_loses_its_config_map(
+        self, home: Home, start: Start, one_prometheus: Server
+    ) -> None:
+        start(env=home.env).wait_ready()
+        until(lambda: home.generated(home.watched), "it is written")
+        home.configure(f"namespaces: [{home.own}]")
+        until(lambda: not home.generated(home.watched), "it is taken back")
+
     def test_a_bad_one_is_an_event_and_a_metric_and_the_last_good_one_stays(
         self, home: Home, start: Start
     ) -> None:
