@@ -43,7 +43,7 @@ class ConfigMaps:
         self._count = count
         self._drift = drift
         self._written: dict[str, ConfigMapData] = {}
-        self._uids: set[str] = set()
+        self._uids: dict[str, str] = {}
         self._told: dict[str, str] = {}
         self.store: Store[Generated] = Store(Generated.from_object)
         """The ConfigMaps of the generated one's name that there are."""
@@ -105,11 +105,11 @@ class ConfigMaps:
 
     def _ours(self, existing: Generated) -> bool:
         """Also where somebody took every mark of ours from one that this process wrote."""
-        return existing.ours or existing.uid in self._uids
+        return existing.ours or self._uids.get(existing.namespace) == existing.uid
 
     def _confirm(self, namespace: str, existing: Generated, desired: ConfigMapData) -> None:
         self._written[namespace] = desired
-        self._uids.add(existing.uid)
+        self._uids[namespace] = existing.uid
         self.confirmed.add(namespace)
         self._tell(namespace, logging.INFO, f"configmap {namespace}/{CONFIG_MAP} up to date")
 
@@ -141,7 +141,7 @@ class ConfigMaps:
         # What it is now is known before the watch tells: else the next look would take it for drift.
         self.store.put(written)
         self._written[namespace] = desired
-        self._uids.add(written["metadata"].get("uid", ""))
+        self._uids[namespace] = written["metadata"].get("uid", "")
         self.confirmed.add(namespace)
         self._count.labels("success").inc()
         self._told.pop(namespace, None)
@@ -175,12 +175,15 @@ class ConfigMaps:
             )
         self.store.drop({"metadata": {"namespace": existing.namespace, "name": CONFIG_MAP}})
 
-    def follow(self, namespace: str, leader: str) -> None:
+    def follow(self, namespace: str, desired: ConfigMapData | None, leader: str) -> None:
         """Says what is seen of a ConfigMap that another replica writes."""
-        if self.store.get(namespace, CONFIG_MAP) is not None:
-            self.confirmed.add(namespace)
-            name = f"configmap {namespace}/{CONFIG_MAP}"
-            self._tell(namespace, logging.INFO, f"{name} up to date, written by leader {leader or 'unknown'}")
+        existing = self.store.get(namespace, CONFIG_MAP)
+        if existing is None or desired is None:
+            return
+        self.confirmed.add(namespace)
+        seen = "up to date" if existing.holds(desired) else "not yet as it should be"
+        who = f"written by leader {leader}" if leader else "and nobody leads"
+        self._tell(namespace, logging.INFO, f"configmap {namespace}/{CONFIG_MAP} {seen}, {who}")
 
     def unseen(self, problem: str) -> str:
         """Says that it is not known which ConfigMaps there are, so that none is written."""

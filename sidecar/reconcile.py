@@ -155,7 +155,7 @@ class Reconciler:
                 return
             if not self.election.leads:
                 self._failing.clear()
-                self.config_maps.follow(namespace, self.election.holder)
+                self.config_maps.follow(namespace, desired.data.get(namespace), self.election.holder)
             elif self._due(namespace):
                 self._put(namespace, desired)
 
