@@ -42,6 +42,7 @@ BELL = backend("bell")
 
 ANSWERS = {"/about": response(b"lamp"), HEALTH: response(b"{}")}
 GOOD = routes(ANSWERS)
+GUARDED = always(response(status=401))
 
 
 @pytest.fixture(scope="module")
@@ -429,6 +430,50 @@ class TestWhere:
         except OSError:
             unavailable("this machine has no IPv6: enable it on the loopback interface")
         assert verdict(server).outcome is Outcome.VERIFIED
+
+
+class TestALoginOnTheWay:
+    """A port that asks for a login says nothing of the Service's other ports."""
+
+    def test_a_login_that_says_nothing_of_the_product_does_not_end_the_search(self, farm: Farm) -> None:
+        guarded = farm.serve(GUARDED)
+        right = farm.serve(GOOD, ip=guarded.ip)
+        told = verdict(right, ports=[f"web:{guarded.port}", f"other:{right.port}"])
+        assert (told.outcome, told.endpoint.port) == (Outcome.VERIFIED, right.port)
+
+    def test_nor_does_it_keep_the_next_candidate_from_being_tried(self, farm: Farm) -> None:
+        server = farm.serve(routes({"/about": response(status=403), "/bell": response(), HEALTH: response()}))
+        bell = backend("bell", proofs=[[{"get": "/bell"}]])
+        either = (*question(server, LAMP).candidates, *question(server, bell, name="bell").candidates)
+        [told] = ask(Question(either))
+        assert (told.outcome, told.candidate.type) == (Outcome.VERIFIED, "bell")
+
+    def test_where_nothing_else_proves_itself_the_login_is_told(self, farm: Farm) -> None:
+        guarded = farm.serve(GUARDED)
+        stranger = farm.serve(always(response(status=404)), ip=guarded.ip)
+        dead = farm.serve(hang, ip=guarded.ip)
+        ports = [f"web:{guarded.port}", f"b:{stranger.port}", f"c:{dead.port}"]
+        told = verdict(guarded, ports=ports, timeout=IMPATIENT)
+        assert (told.outcome, told.endpoint.port) == (Outcome.NEEDS_CREDENTIALS, guarded.port)
+
+    def test_it_is_told_also_when_the_time_of_the_service_is_up(self, farm: Farm) -> None:
+        guarded = farm.serve(GUARDED)
+        dead = [farm.serve(hang, ip=guarded.ip).port for _ in range(9)]
+        ports = [f"web:{guarded.port}", *(f"p{port}:{port}" for port in dead)]
+        assert verdict(guarded, ports=ports, timeout=IMPATIENT).outcome is Outcome.NEEDS_CREDENTIALS
+
+    def test_one_that_bears_the_products_mark_ends_the_search(self, farm: Farm) -> None:
+        guarded = farm.serve(always(response(status=401, X_Lamp="on")))
+        right = farm.serve(GOOD, ip=guarded.ip)
+        told = verdict(right, ports=[f"web:{guarded.port}", f"other:{right.port}"])
+        assert (told.outcome, told.endpoint.port) == (Outcome.NEEDS_CREDENTIALS, guarded.port)
+        assert right.requests == []
+
+    def test_a_product_that_fails_tells_more_than_a_login_of_anybody(self, farm: Farm) -> None:
+        guarded = farm.serve(GUARDED)
+        sick = farm.serve(routes(ANSWERS | {HEALTH: response(status=500)}), ip=guarded.ip)
+        told = verdict(guarded, ports=[f"web:{guarded.port}", f"b:{sick.port}"])
+        assert told.outcome is Outcome.NOT_SERVING
 
 
 class TestMany:
