@@ -162,21 +162,21 @@ class Line:
             return Answer(0, body=remembered)
         if (scheme, port, send) not in self.said:
             try:
-                body = await self._converse(scheme, port, exchange.send or b"", expect)
+                body, closed = await self._converse(scheme, port, send, expect)
             except (OSError, TimeoutError) as error:
                 self.dead[scheme, port] = Failure(
                     f"cannot connect: {error or f'no answer within {self.timeout:g} s'}"
                 )
                 return self.dead[scheme, port]
             self.trace.append(f"{scheme} port {port}, {len(send)} bytes sent: {len(body)} bytes came")
-            self.said[scheme, port, send] = Answer(0, body=body)
+            self.said[scheme, port, send] = Answer(0, body=body, closed=closed)
             if exchange.once:
                 wire.MEMORY.keep(service.uid or service.key, port, body)
         return self.said[scheme, port, send]
 
     async def _converse(
         self, scheme: Scheme, port: int, send: bytes, expect: Sequence[re.Pattern[bytes]]
-    ) -> bytes:
+    ) -> tuple[bytes, bool]:
         service = self.candidate.service
         name = service.host(self.domain)
         contexts = [self.tls, _UNVERIFIED] if scheme == "tls" else [None]

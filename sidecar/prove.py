@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import Template
@@ -167,14 +167,15 @@ class NetworkProber:
                 if question.proven is not None:
                     return await _again(line, question.proven)
                 for candidate in question.candidates:
-                    verdict = await _prove(line, candidate)
-                    if verdict.outcome in {Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS}:
-                        return verdict
-                    best = _better(best, verdict)
+                    async for verdict in _prove(line, candidate):
+                        if _settles(verdict):
+                            return verdict
+                        best = _better(best, verdict)
+                if best is not None:
+                    return best
         except TimeoutError:
-            pass
-        if best is not None:
-            return best
+            if best is not None and best.outcome is not Outcome.UNREACHABLE:
+                return best
         first = question.proven or Verdict(
             question.candidates[0], question.candidates[0].endpoints[0], Outcome.UNREACHABLE
         )
@@ -197,9 +198,8 @@ def open_session(sockets: Sockets) -> aiohttp.ClientSession:
     )
 
 
-async def _prove(line: Line, candidate: Candidate) -> Verdict:
+async def _prove(line: Line, candidate: Candidate) -> AsyncIterator[Verdict]:
     """Tries the candidate's endpoints in order, and the prefix that the server itself discloses."""
-    best: Verdict | None = None
     endpoints = list(candidate.endpoints)
     asked: set[Endpoint] = set()
     while endpoints:
@@ -209,13 +209,16 @@ async def _prove(line: Line, candidate: Candidate) -> Verdict:
         asked.add(endpoint)
         verdict = await _prove_endpoint(line, candidate, endpoint)
         bare = endpoint.scheme in _HTTP and not endpoint.path and not candidate.wishes.address.path
-        if verdict.outcome in {Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS}:
-            return await _at_its_own_prefix(line, verdict) if bare else verdict
-        best = _better(best, verdict)
+        found = verdict.outcome in {Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS}
+        yield await _at_its_own_prefix(line, verdict) if bare and found else verdict
         if bare and verdict.outcome is Outcome.MISMATCH:
             endpoints[:0] = await _disclosed(line, candidate, endpoint)
-    assert best is not None  # noqa: S101 - classify gives every candidate an endpoint
-    return best
+
+
+def _settles(verdict: Verdict) -> bool:
+    """Whether there is nothing to seek any more. A login that anybody may ask for is no product's."""
+    shown = verdict.outcome is Outcome.NEEDS_CREDENTIALS and bool(verdict.proof)
+    return shown or verdict.outcome is Outcome.VERIFIED
 
 
 async def _at_its_own_prefix(line: Line, proven: Verdict) -> Verdict:
@@ -276,7 +279,7 @@ async def _refusal(line: Line, candidate: Candidate, endpoint: Endpoint, refused
 
     In HTTP the status alone says that a login is asked for; elsewhere only the product's own words do.
     """
-    said, mark = refused, "the product cannot be told from that"
+    said, mark, proof = refused, "the product cannot be told from that", ""
     for exchange in candidate.backend.refusals:
         if not _speaks(endpoint, exchange):
             continue
@@ -284,7 +287,11 @@ async def _refusal(line: Line, candidate: Candidate, endpoint: Endpoint, refused
         if isinstance(answer, Answer) and not why_not(exchange.expect, answer):
             said = said or f"{_asked(candidate, endpoint, exchange)}: a login is asked for"
             mark = f"as {candidate.backend.title} does"
-    return _verdict(line, candidate, endpoint, Outcome.NEEDS_CREDENTIALS, f"{said}, {mark}") if said else None
+            proof = f"{said}, {mark}"
+    if not said:
+        return None
+    verdict = _verdict(line, candidate, endpoint, Outcome.NEEDS_CREDENTIALS, f"{said}, {mark}")
+    return replace(verdict, proof=(proof,) if proof else ())
 
 
 async def _again(line: Line, proven: Verdict) -> Verdict:
@@ -311,6 +318,8 @@ async def _check(line: Line, proven: Verdict) -> Verdict:
         outcome, said = Outcome.NOT_SERVING, answer.reason
     elif answer.asks_for_login:
         outcome, said = Outcome.NEEDS_CREDENTIALS, f"status {answer.status}"
+    elif exchange.closed_is_login and answer.closed and not answer.body:
+        outcome, said = Outcome.NEEDS_CREDENTIALS, "it closed the connection, which it does before a login"
     else:
         said = why_not(exchange.expect, answer)
         outcome, said = (Outcome.NOT_SERVING, said) if said else (Outcome.VERIFIED, "healthy")
@@ -322,7 +331,7 @@ async def _ask(line: Line, candidate: Candidate, endpoint: Endpoint, exchange: E
     if exchange.send is not None:
         # Who asks for a login has said all that he will: waiting for a proof would take the whole time.
         backend = candidate.backend
-        every = (*itertools.chain.from_iterable(backend.proofs), *backend.refusals)
+        every = [*itertools.chain.from_iterable(backend.proofs), *backend.refusals, exchange]
         expect = [it.expect.receive for it in every if it.send == exchange.send and it.expect.receive]
         return await line.converse(endpoint, exchange, expect)
     request = Request(
@@ -366,11 +375,11 @@ def _verdict(
     return Verdict(candidate, endpoint, outcome, trusted, evidence)
 
 
-_WORTH = [Outcome.UNREACHABLE, Outcome.MISMATCH, Outcome.NOT_SERVING]
+_WORTH = [Outcome.UNREACHABLE, Outcome.MISMATCH, Outcome.NEEDS_CREDENTIALS, Outcome.NOT_SERVING]
 
 
 def _better(one: Verdict | None, other: Verdict) -> Verdict:
-    """The one that tells more: a product that fails, before another that answers, before nobody."""
+    """The one that tells more: a product that fails, a login, a stranger that answers, nobody."""
     if one is None or _WORTH.index(other.outcome) > _WORTH.index(one.outcome):
         return other
     return one

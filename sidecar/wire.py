@@ -52,17 +52,17 @@ MEMORY = Memory()
 
 async def converse(
     address: Address, send: bytes, expect: Sequence[re.Pattern[bytes]], *, timeout: float, limit: int
-) -> bytes:
+) -> tuple[bytes, bool]:
     """Sends, and reads until what came is one of what was expected, the other side closes, or time is up.
 
-    Silence is an answer too: empty bytes.
+    Silence is an answer too: empty bytes. With what came it is told whether the other side closed.
 
     Raises:
-        OSError: no connection (ssl.SSLError included), or it broke before anything came.
+        OSError: no connection (ssl.SSLError included).
         TimeoutError: no connection in time.
     """
     received = b""
-    connected = False
+    connected = closed = False
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_connection(
@@ -78,6 +78,7 @@ async def converse(
                 while len(received) < limit and not any(it.search(received) for it in expect):
                     chunk = await reader.read(min(_CHUNK, limit - len(received)))
                     if not chunk:
+                        closed = True
                         break
                     received += chunk
             finally:
@@ -89,6 +90,7 @@ async def converse(
         if not connected:
             raise
     except ConnectionError:
-        if not received:
+        if not connected:
             raise
-    return received
+        closed = True
+    return received, closed

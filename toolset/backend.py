@@ -109,7 +109,8 @@ class Exchange:
     ``accept`` as its Accept header where that matters. Or ``post``, the same with a JSON ``body``, for
     protocols that greet so; the answer's header ``session`` then names what is to be ended again. Or
     ``send``, bytes of another protocol (none at all where the server speaks first). ``once``: a server
-    that counts such visits against its callers is asked a single time, ever.
+    that counts such visits against its callers is asked a single time, ever. ``closed_is_login``: who closes
+    the connection instead of answering wants a login first.
     """
 
     expect: Expectation
@@ -121,6 +122,7 @@ class Exchange:
     at_root: bool = False
     send: bytes | None = None
     once: bool = False
+    closed_is_login: bool = False
 
 
 @dataclass(frozen=True)

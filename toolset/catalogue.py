@@ -218,7 +218,7 @@ class _EndpointSchema(Strict):
         return EndpointRule(**data)
 
 
-_QUESTION = ("get", "post", "body", "session", "accept", "at_root", "send", "once")
+_QUESTION = ("get", "post", "body", "session", "accept", "at_root", "send", "once", "closed_is_login")
 
 
 class _ExchangeSchema(Strict):
@@ -230,6 +230,7 @@ class _ExchangeSchema(Strict):
     at_root = fields.Boolean()
     send = _Bytes()
     once = fields.Boolean()
+    closed_is_login = fields.Boolean()
     status = _Tuple(fields.Integer(strict=True, validate=validate.Range(100, 599)))
     headers = fields.Dict(keys=fields.String(), values=_Pattern())
     text = _Pattern()

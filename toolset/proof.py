@@ -23,13 +23,15 @@ _LOGIN = frozenset({401, 403})
 class Answer:
     """An answer, read up to a limit of bytes. Header names are lower case.
 
-    Of protocols other than HTTP there are the bytes alone, as ``body``, and the status is 0.
+    Of protocols other than HTTP there are the bytes alone, as ``body``, and the status is 0; ``closed`` says
+    that the other side then closed the connection.
     """
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
     truncated: bool = False
+    closed: bool = False
 
     def values(self, header: str) -> list[str]:
         """All values of a header: some servers repeat one in an order that changes (WWW-Authenticate)."""

@@ -266,6 +266,15 @@ KINDS = {
         kafka_properties=KAFKA,
         logs__meta_properties=KAFKA_STORAGE,
     ),
+    "kafka-with-login": kind(
+        "kafka",
+        "maven-backends/kafka",
+        9094,
+        "{here}/kafka.properties",
+        kafka_properties=KAFKA,
+        logs__meta_properties=KAFKA_STORAGE,
+        outcome=LOGIN,
+    ),
     "opensearch": kind(
         "opensearch", "maven-backends/opensearch", 9200, "{here}", "{ip}", "{port}", ready="/_cluster/health"
     ),

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from tests.corpus import proven
+from tests.corpus.recordings import Voice
 from tests.corpus.score import Record
-from tests.corpus.standins import SILENT, Voice, voice
+from tests.corpus.standins import SILENT, voice
 from toolset.discovered import Status
 
 AS = {

@@ -18,8 +18,9 @@ from sidecar.discovery import Discoverer
 from sidecar.prove import NetworkProber
 from sidecar.recognised import recognise
 from tests.corpus.offline import DOMAIN
+from tests.corpus.recordings import Voice
 from tests.corpus.score import Choice, Key, Record, clusters
-from tests.corpus.standins import Voice, voices
+from tests.corpus.standins import voices
 from tests.unit.servers import SELF_SIGNED
 from toolset.catalogue import bundled
 from toolset.discovered import Discovered, Discovery

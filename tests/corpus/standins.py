@@ -8,50 +8,21 @@ prefix and the scheme. What nothing was recorded of answers as a generic server 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from tests.corpus import recordings
+from tests.corpus.recordings import BARE_404, Voice
 from tests.corpus.score import Record, load
 
-ATLAS = Path(__file__).parents[1] / "atlas"
-_BARE_404: Reply = (404, {"content-type": "text/plain; charset=utf-8"}, "404 page not found\n")
-
-Reply = tuple[int, Any, str]
-
-_OK, _HTTPS = 200, 443
+_HTTPS = 443
 
 REFUSED, SILENT = "nobody listens", "never answers"
 GENERIC = ("nginx-spa", "impostor-json200", "otel-collector jaeger-v2.13-otlp-http-4318", SILENT, REFUSED)
 """A page for every path, JSON for every path, 404 for every path, silence, and no listener."""
-
-
-@dataclass(frozen=True)
-class Voice:
-    """What one port says: HTTP by target, other protocols by what is sent to it."""
-
-    server: str
-    replies: Mapping[str, Reply] = field(default_factory=dict)
-    otherwise: Reply = _BARE_404
-    wire: Mapping[bytes, bytes] = field(default_factory=dict)
-    tls: bool = False
-
-    def reply(self, target: str, accept: str = "") -> Reply:
-        """To a GET request; a query's answer is recorded once, for any query."""
-        for known in (f"{target} Accept: {accept}", target, target.partition("?")[0]):
-            if known in self.replies:
-                return self.replies[known]
-        return self.otherwise
-
-    def answer(self, method: str, target: str) -> Reply:
-        """To another method: as recorded; who says yes to every path does so to every method too."""
-        refusal = (405, {"content-type": "text/plain; charset=utf-8"}, "Method Not Allowed")
-        otherwise = self.otherwise if self.otherwise[0] == _OK else refusal
-        return self.replies.get(f"{method} {target}", otherwise)
 
 
 # What is the same in every pod: gossip, gRPC (HTTP/2 closes on HTTP/1), exporters beside the product.
@@ -165,14 +136,16 @@ def voices(record: Record) -> dict[int, Voice | None]:
 
 def voice(server: str) -> Voice:
     """A recorded or documented server, as it was."""
-    replies = dict(_http().get(server, {}))
-    for start, queries in _QUERIES.items():
+    replies = dict(recordings.http().get(server, {}))
+    for start, of in _QUERIES.items():
         if server.startswith(start) and "agent" not in server:
-            replies |= _queries(queries)
+            replies |= recordings.queries(of)
     if "agent" in server and server.startswith("prometheus"):
-        replies |= _queries("prometheus agent")
-    alien = next((replies[path] for path in ("/no-such-path", "/varz") if path in replies), _BARE_404)
-    return Voice(server, replies, _BARE_404 if server.startswith("nats") else alien, _wire().get(server, {}))
+        replies |= recordings.queries("prometheus agent")
+    alien = next((replies[path] for path in ("/no-such-path", "/varz") if path in replies), BARE_404)
+    return Voice(
+        server, replies, BARE_404 if server.startswith("nats") else alien, recordings.wire().get(server, {})
+    )
 
 
 def _voice(record: Record, port: dict[str, Any]) -> Voice | None:
@@ -271,7 +244,7 @@ def _vmauth(*_: object) -> Voice:
 
 def _loki_gateway(record: Record, _: int, server: str, __: str) -> Voice:
     plain = voice(server)
-    return replace(plain, replies={**plain.replies, **_queries(_tenancy(record))})
+    return replace(plain, replies={**plain.replies, **recordings.queries(_tenancy(record))})
 
 
 def _mimir_gateway(*_: object) -> Voice:
@@ -289,7 +262,7 @@ def _by_role(record: Record, *_: object) -> Voice:
     if images[0] == "loki":
         tenancy = _tenancy(record)
         base = voice("loki v3.7.8-auth_enabled" if tenancy == "loki tenants" else "loki v3.7.8")
-        return replace(base, replies={**base.replies, **(_queries(tenancy) if queries else {})})
+        return replace(base, replies={**base.replies, **(recordings.queries(tenancy) if queries else {})})
     if images[0] == "mimir":
         target = "querier" if queries else "ruler" if role == "ruler" else "distributor"
         return voice(f"mimir v3.1-dev-target-{target}")
@@ -323,7 +296,7 @@ def _argocd(record: Record, port: int, _: str, prefix: str) -> Voice:
         return voice("argocd v3.2.11-metrics-18083")
     if prefix:
         plain = voice("argocd v3.2.11-rootpath")
-        below = {prefix + target: reply for target, reply in _queries("argocd").items()}
+        below = {prefix + target: reply for target, reply in recordings.queries("argocd").items()}
         return replace(plain, replies={**plain.replies, **below})
     config = "\n".join((record.get("workload") or {}).get("config", []))
     if re.search(r"server.insecure: .?true", config):
@@ -344,7 +317,7 @@ def _moved(plain: Voice, prefix: str, front: str) -> Voice:
         {"content-type": "text/html; charset=utf-8", "location": front},
         f'<a href="{front}">Found</a>.\n\n',
     )
-    return replace(plain, replies=replies, otherwise=_BARE_404)
+    return replace(plain, replies=replies, otherwise=BARE_404)
 
 
 def _below(plain: Voice, prefix: str) -> Voice:
@@ -415,38 +388,3 @@ _MAKERS: Mapping[str, Callable[[Record, int, str, str], Voice]] = {
     "loki v3.7.8-behind": _loki_gateway,
     "mimir gateway": _mimir_gateway,
 }
-
-
-@cache
-def _http() -> dict[str, dict[str, Reply]]:
-    servers = [*_read("http.json"), *_read("documented.json")]
-    return {
-        it["server"]: {target: _reply(reply) for target, reply in it["answers"].items()} for it in servers
-    }
-
-
-@cache
-def _wire() -> dict[str, dict[bytes, bytes]]:
-    return {
-        it["server"]: {bytes.fromhex(sent): bytes.fromhex(said) for sent, said in it["answers"].items()}
-        for it in _read("tcp.json")
-    }
-
-
-def _queries(of: str) -> dict[str, Reply]:
-    return {
-        target: _reply(reply)
-        for it in _read("queries.json")
-        if of in it["of"]
-        for target, reply in it["answers"].items()
-    }
-
-
-@cache
-def _read(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((ATLAS / name).read_text("utf-8"))
-    return found
-
-
-def _reply(recorded: Any) -> Reply:
-    return _BARE_404 if recorded == 404 else tuple(recorded)

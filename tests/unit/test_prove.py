@@ -1,76 +1,35 @@
-"""Proving over the network, against real servers on loopback: good ones, bad ones, and dead ones."""
+"""Proving over the network, against real servers on loopback: good ones, sick ones, and many."""
 
 import asyncio
-import gc
-import gzip
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from sidecar import line
 from sidecar.line import MAX_BODY
-from sidecar.prove import CANDIDATE_TIMEOUTS, NetworkProber, NoProber, Outcome, Question, Verdict
-from tests.realparts import unavailable
-from tests.unit.builders import asking, backend, catalogue, service
+from sidecar.prove import CANDIDATE_TIMEOUTS, NoProber, Outcome, Question, Verdict
+from tests.unit.builders import asking, backend
+from tests.unit.probing import (
+    ANSWERS,
+    GOOD,
+    HEALTH,
+    IMPATIENT,
+    LAMP,
+    ask,
+    question,
+    verdict,
+)
 from tests.unit.servers import (
-    SELF_SIGNED,
-    Behaviour,
     Farm,
     Request,
-    Server,
     always,
-    endless,
     hang,
-    large,
     response,
     routes,
 )
-from toolset.backend import Backend
-from toolset.classify import Endpoint, classify
-
-PATIENT, IMPATIENT = 20.0, 0.3
-"""Seconds for a probe of a server that answers, and of one that does not."""
-
-HEALTH = "/query?query=up"
-LAMP = backend("lamp", refusals=[{"get": "/about", "status": [401], "headers": {"X-Lamp": "^on$"}}])
-BELL = backend("bell")
-
-ANSWERS = {"/about": response(b"lamp"), HEALTH: response(b"{}")}
-GOOD = routes(ANSWERS)
-
-
-@pytest.fixture(scope="module")
-def farm() -> Iterator[Farm]:
-    farm = Farm()
-    yield farm
-    farm.stop()
-    gc.collect()
-
-
-def question(server: Server, *backends: Backend, name: str = "lamp", **fields: Any) -> Question:
-    """What is asked about a Service whose ClusterIP is the server's address."""
-    of = service(name, **({"ports": [f"web:{server.port}"]} | fields), cluster_ip=server.ip)
-    found = classify(of, catalogue(*(backends or (LAMP,))))
-    assert found.candidates, found.ruled_out
-    return Question(found.candidates)
-
-
-def ask(*questions: Question, timeout: float = PATIENT, **options: Any) -> list[Verdict]:
-    return NetworkProber(cluster_domain="cluster.local", timeout=timeout, **options).ask(questions)
-
-
-def verdict(server: Server, *backends: Backend, timeout: float = PATIENT, **fields: Any) -> Verdict:
-    [only] = ask(question(server, *backends, **fields), timeout=timeout)
-    return only
-
-
-def below(prefix: str, answers: Mapping[str, bytes] = ANSWERS) -> dict[str, bytes]:
-    return {prefix + path: answer for path, answer in answers.items()}
 
 
 class TestAGoodServer:
@@ -193,242 +152,6 @@ class TestASickServer:
         [told] = ask(Question(asked.candidates, proven))
         assert told.outcome is Outcome.NOT_SERVING
         assert told.evidence == ("p", f"GET {HEALTH}: cannot connect: Connection refused")
-
-
-@dataclass(frozen=True)
-class Nasty:
-    """A server that is no lamp, and what is told of it."""
-
-    behaviour: Behaviour
-    outcome: Outcome
-    said: str
-    timeout: float = PATIENT
-
-
-HTML = response(b"<!doctype html><title>Welcome</title>lamp", content_type="text/html")
-DEAD = f"no answer within {IMPATIENT:g} s"
-NO_HTTP = "no HTTP answer: "
-CLOSED = "it closed the connection without an answer"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-NASTY = {
-    "hangs after accepting": Nasty(hang, Outcome.UNREACHABLE, DEAD, IMPATIENT),
-    "drips its headers": Nasty(
-        endless(b"HTTP/1.1 200 OK\r\n", b"X", 0.1), Outcome.UNREACHABLE, DEAD, IMPATIENT
-    ),
-    "drips its body": Nasty(
-        endless(response(Content_Length="999"), b"l", 0.1), Outcome.UNREACHABLE, DEAD, IMPATIENT
-    ),
-    "answers 500": Nasty(always(response(b"lamp", 500)), Outcome.MISMATCH, "status 500, expected 200"),
-    "answers HTML everywhere": Nasty(always(HTML), Outcome.MISMATCH, "body is not like '^lamp$'"),
-    "sends 100 MB": Nasty(large(100 * 1024**2), Outcome.MISMATCH, "body is not like '^lamp$'"),
-    "sends a body without end": Nasty(
-        endless(CHUNKED, b"1\r\nx\r\n" * 1000), Outcome.MISMATCH, "body is not like"
-    ),
-    "sends headers without end": Nasty(
-        endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), Outcome.UNREACHABLE, NO_HTTP
-    ),
-    "sends one header without end": Nasty(
-        endless(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 99), Outcome.UNREACHABLE, NO_HTTP
-    ),
-    "says continue for ever": Nasty(
-        endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01), Outcome.UNREACHABLE, DEAD, IMPATIENT
-    ),
-    "sends 10,000 headers": Nasty(
-        always(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000 + b"\r\nlamp"), Outcome.UNREACHABLE, NO_HTTP
-    ),
-    "redirects to itself for ever": Nasty(
-        always(response(status=302, Location="/about")), Outcome.MISMATCH, "status 302, expected 200"
-    ),
-    "redirects to what is no URL": Nasty(
-        always(response(status=302, Location="http://[bad/")), Outcome.MISMATCH, "status 302, expected 200"
-    ),
-    "redirects to a template": Nasty(
-        always(response(status=302, Location="/{{ env.HOME }}")), Outcome.MISMATCH, "status 302, expected 200"
-    ),
-    "speaks no HTTP": Nasty(always(b"\x00\xff* OK IMAP4 ready\r\n\r\n"), Outcome.UNREACHABLE, NO_HTTP),
-    "speaks HTTP/2": Nasty(always(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00"), Outcome.UNREACHABLE, ""),
-    "closes at once": Nasty(always(b""), Outcome.UNREACHABLE, CLOSED),
-    "closes amid its headers": Nasty(always(b"HTTP/1.1 200 OK\r\nX: "), Outcome.UNREACHABLE, ""),
-    "closes amid its body": Nasty(
-        always(response(b"lamp", Content_Length="99")), Outcome.UNREACHABLE, NO_HTTP
-    ),
-    "lies about its length": Nasty(
-        always(response(b"lamp", Content_Length="-1")), Outcome.UNREACHABLE, NO_HTTP
-    ),
-    "sends chunks that are none": Nasty(always(CHUNKED + b"zz\r\nlamp"), Outcome.UNREACHABLE, NO_HTTP),
-    "compresses unasked": Nasty(
-        always(response(gzip.compress(b"lamp"), Content_Encoding="gzip")),
-        Outcome.MISMATCH,
-        "body is not like",
-    ),
-    "asks everybody for a login": Nasty(
-        always(response(status=401)),
-        Outcome.NEEDS_CREDENTIALS,
-        "status 401, the product cannot be told from that",
-    ),
-    "forbids everything": Nasty(
-        always(response(status=403)),
-        Outcome.NEEDS_CREDENTIALS,
-        "status 403, the product cannot be told from that",
-    ),
-}
-
-
-class TestANastyServer:
-    @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY.keys())
-    def test_it_gets_a_clear_sentence_few_gets_and_never_a_query(self, farm: Farm, nasty: Nasty) -> None:
-        server = farm.serve(nasty.behaviour)
-        told = verdict(server, timeout=nasty.timeout)
-        assert told.outcome is nasty.outcome
-        assert nasty.said in told.evidence[-1]
-        assert {request.method for request in server.requests} == {"GET"}
-        assert not [target for target in server.targets if "?" in target]
-        assert len(server.requests) < 20
-
-    def test_all_that_answer_anything_cost_a_good_one_among_them_nothing(self, farm: Farm) -> None:
-        answering = [nasty for nasty in NASTY.values() if nasty.timeout == PATIENT]
-        questions = [question(farm.serve(nasty.behaviour)) for nasty in answering]
-        asked = [question(farm.serve(GOOD)), *questions, question(farm.serve(GOOD))]
-        told = ask(*asked)
-        assert [each.candidate for each in told] == [each.candidates[0] for each in asked]
-        assert [each.outcome is Outcome.VERIFIED for each in told] == [True, *[False] * len(answering), True]
-
-    def test_a_port_that_never_answers_is_asked_once_whatever_there_is_to_try(self, farm: Farm) -> None:
-        server = farm.serve(hang)
-        told = verdict(server, backend("lamp", endpoint={"paths": ["", "/a", "/b"]}), timeout=IMPATIENT)
-        assert told.evidence == (DEAD,)
-        assert server.targets == ["/about"]
-
-    def test_of_100_mb_only_the_beginning_is_read(self, farm: Farm) -> None:
-        server = farm.serve(NASTY["sends 100 MB"].behaviour)
-        verdict(server)
-        assert server.sent < 50 * 1024**2
-
-    def test_no_redirect_is_followed(self, farm: Farm) -> None:
-        lamp = farm.serve(GOOD)
-        redirecting = farm.serve(always(response(status=307, Location=f"{lamp.url}/about")))
-        assert verdict(redirecting).outcome is Outcome.MISMATCH
-        assert lamp.requests == []
-
-    def test_a_login_that_only_this_product_asks_for_so_is_told(self, farm: Farm) -> None:
-        told = verdict(farm.serve(always(response(status=401, X_Lamp="on"))))
-        assert told.outcome is Outcome.NEEDS_CREDENTIALS
-        assert told.evidence == ("GET /about: status 401, as Lamp does",)
-
-    def test_where_nobody_listens_it_is_told(self, farm: Farm) -> None:
-        told = verdict(farm.refuse())
-        assert told.outcome is Outcome.UNREACHABLE
-        assert told.evidence == ("cannot connect: Connection refused",)
-
-
-class TestTls:
-    NEW_AUTHORITY = "its certificate is signed by no known authority"
-
-    def test_a_self_signed_certificate_is_accepted_and_told(self, farm: Farm) -> None:
-        server = farm.serve(GOOD, tls=True)
-        told = verdict(server, ports=[f"https:{server.port}"])
-        assert (told.outcome, told.endpoint.scheme, told.verify_ssl) == (Outcome.VERIFIED, "https", False)
-        assert told.evidence[-1] == self.NEW_AUTHORITY
-
-    def test_the_services_dns_name_is_in_sni_and_host(self, farm: Farm) -> None:
-        server = farm.serve(GOOD, tls=True)
-        verdict(server, ports=[f"https:{server.port}"])
-        assert set(server.sni) == {"lamp.shop.svc.cluster.local"}
-        hosts = {request.headers["host"] for request in server.requests}
-        assert hosts == {f"lamp.shop.svc.cluster.local:{server.port}"}
-
-    def test_a_certificate_of_a_known_authority_for_this_name_is_verified(
-        self, farm: Farm, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("SSL_CERT_FILE", str(SELF_SIGNED))
-        server = farm.serve(GOOD, tls=True)
-        told = verdict(server, ports=[f"https:{server.port}"])
-        assert (told.outcome, told.verify_ssl) == (Outcome.VERIFIED, True)
-        assert self.NEW_AUTHORITY not in told.evidence
-
-    def test_one_for_another_name_is_not(self, farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("SSL_CERT_FILE", str(SELF_SIGNED))
-        server = farm.serve(GOOD, tls=True)
-        told = verdict(server, ports=[f"https:{server.port}"], namespace="other")
-        assert (told.outcome, told.verify_ssl) == (Outcome.VERIFIED, False)
-
-    def test_tls_on_a_port_that_does_not_look_like_it_is_found(self, farm: Farm) -> None:
-        told = verdict(farm.serve(GOOD, tls=True))
-        assert (told.outcome, told.endpoint.scheme) == (Outcome.VERIFIED, "https")
-
-    def test_plain_http_on_a_port_that_looks_like_tls_is_found(self, farm: Farm) -> None:
-        server = farm.serve(GOOD)
-        told = verdict(server, ports=[f"https:{server.port}"])
-        assert (told.outcome, told.endpoint.scheme, told.verify_ssl) == (Outcome.VERIFIED, "http", True)
-        assert self.NEW_AUTHORITY not in told.evidence
-
-    def test_a_server_that_never_shakes_hands_is_dead_for_every_scheme(self, farm: Farm) -> None:
-        server = farm.serve(hang, tls=True)
-        told = verdict(server, ports=[f"https:{server.port}"], timeout=IMPATIENT)
-        assert (told.outcome, told.evidence[0]) == (Outcome.UNREACHABLE, DEAD)
-
-
-class TestWhere:
-    def test_ports_are_tried_in_order_until_one_proves_itself(self, farm: Farm) -> None:
-        wrong = farm.serve(always(response(status=404)))
-        right = farm.serve(GOOD, ip=wrong.ip)
-        told = verdict(right, ports=[f"web:{wrong.port}", f"other:{right.port}"])
-        assert (told.outcome, told.endpoint.port) == (Outcome.VERIFIED, right.port)
-        assert wrong.targets[0] == "/about"
-
-    def test_paths_are_tried_in_order(self, farm: Farm) -> None:
-        server = farm.serve(routes(below("/lamp")))
-        rule = backend("lamp", endpoint={"paths": ["", "/l", "/lamp"]})
-        assert verdict(server, rule).endpoint == Endpoint("http", server.port, "/lamp")
-        assert server.targets[-2:] == ["/lamp/about", f"/lamp{HEALTH}"]
-
-    @pytest.mark.parametrize(
-        "root",
-        [
-            response(status=302, Location="/prom/graph"),
-            response(status=302, Location="/prom/"),
-            response(status=301, Location="http://elsewhere.example/prom/graph?x#y"),
-            response(b"<html><head><base href='/prom/'></head></html>", content_type="text/html"),
-        ],
-    )
-    def test_a_prefix_that_the_server_discloses_is_tried(self, farm: Farm, root: bytes) -> None:
-        server = farm.serve(routes({"/": root} | below("/prom")))
-        told = verdict(server)
-        assert (told.outcome, told.endpoint.path) == (Outcome.VERIFIED, "/prom")
-        assert "GET /prom/about answered as Lamp does" in told.evidence
-
-    def test_an_owner_who_says_where_is_taken_at_his_word(self, farm: Farm) -> None:
-        server = farm.serve(routes({"/": response(status=302, Location="/prom")} | below("/prom")))
-        told = verdict(server, annotations=asking(endpoint="/here"))
-        assert told.outcome is Outcome.MISMATCH
-        assert set(server.targets) == {"/here/about"}
-
-    def test_the_next_candidate_is_tried_when_the_likeliest_is_not_it(self, farm: Farm) -> None:
-        told = verdict(farm.serve(GOOD), BELL, LAMP, name="bell-lamp")
-        assert (told.outcome, told.candidate.type) == (Outcome.VERIFIED, "lamp")
-
-    def test_a_custom_type_is_proven_by_its_own_health_path(self, farm: Farm) -> None:
-        server = farm.serve(routes({"/ok": response()}))
-        told = verdict(server, annotations=asking(type="tracker", health_path="/ok"), name="x")
-        assert (told.outcome, told.candidate.type) == (Outcome.VERIFIED, "tracker")
-        assert set(server.targets) == {"/ok"}
-
-    def test_a_failing_product_tells_more_than_a_stranger_and_a_stranger_more_than_nobody(
-        self, farm: Farm
-    ) -> None:
-        dead = farm.refuse()
-        stranger = farm.serve(always(response(status=404)), ip=dead.ip)
-        sick = farm.serve(routes(ANSWERS | {HEALTH: response(status=500)}), ip=dead.ip)
-        ports = [f"web:{dead.port}", f"b:{stranger.port}"]
-        assert verdict(dead, ports=ports).outcome is Outcome.MISMATCH
-        assert verdict(dead, ports=[f"web:{sick.port}", *ports[1:]]).outcome is Outcome.NOT_SERVING
-
-    def test_an_ipv6_address_is_reached(self, farm: Farm) -> None:
-        try:
-            server = farm.serve(GOOD, ip="::1")
-        except OSError:
-            unavailable("this machine has no IPv6: enable it on the loopback interface")
-        assert verdict(server).outcome is Outcome.VERIFIED
 
 
 class TestMany:

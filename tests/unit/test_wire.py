@@ -48,18 +48,18 @@ def server(talk: Talk) -> Iterator[tuple[int, list[float]]]:
 
 def replay(name: str) -> Talk:
     """Answers as the recorded server did; one that speaks first does so at once."""
-    answers = {bytes.fromhex(sent): bytes.fromhex(said) for sent, said in recorded(name).items()}
+    answers = {bytes.fromhex(sent): said for sent, said in recorded(name).items()}
 
     def talk(connection: socket.socket) -> None:
-        connection.sendall(answers.get(b"", b""))
-        if not answers.get(b""):
-            connection.sendall(answers.get(connection.recv(4096), b""))
-        connection.recv(1)
+        said = answers.get(b"") or answers.get(connection.recv(4096), "")
+        if said is not None:
+            connection.sendall(bytes.fromhex(said))
+            connection.recv(1)
 
     return talk
 
 
-def recorded(name: str) -> dict[str, str]:
+def recorded(name: str) -> dict[str, str | None]:
     return next(it["answers"] for it in TCP if it["server"] == name)
 
 
@@ -89,6 +89,7 @@ def ask(product: str, port: int, uid: str = "") -> Verdict:
         ("redis", "redis", Outcome.VERIFIED),
         ("redis", "redis-auth", Outcome.NEEDS_CREDENTIALS),
         ("kafka", "kafka", Outcome.VERIFIED),
+        ("kafka", "kafka-sasl", Outcome.NEEDS_CREDENTIALS),
         ("postgresql", "impostor-echo", Outcome.MISMATCH),
         ("kafka", "impostor-echo", Outcome.MISMATCH),
         ("redis", "impostor-banner", Outcome.MISMATCH),
@@ -138,6 +139,19 @@ def test_who_asks_for_a_login_is_not_waited_for() -> None:
         took = time.monotonic() - started
     assert verdict.outcome is Outcome.NEEDS_CREDENTIALS
     assert took < 0.5, "less than the timeout of one exchange"
+
+
+def test_a_broker_that_falls_silent_after_its_greeting_is_sick_and_asks_for_no_login() -> None:
+    greeting = next(said for said in recorded("kafka").values() if said)
+
+    def talk(connection: socket.socket) -> None:
+        if connection.recv(4096)[5] == 18:  # ApiVersions
+            connection.sendall(bytes.fromhex(greeting))
+        connection.recv(1)
+
+    with server(talk) as (port, _):
+        verdict = ask("kafka", port)
+    assert verdict.outcome is Outcome.NOT_SERVING, verdict.evidence
 
 
 def test_a_silent_server_costs_the_deadline_and_no_more() -> None:

@@ -1,0 +1,18 @@
+"""What several of these tests share."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.servers import (
+    Farm,
+)
+
+
+@pytest.fixture(scope="module")
+def farm() -> Iterator[Farm]:
+    farm = Farm()
+    yield farm
+    farm.stop()
+    gc.collect()
