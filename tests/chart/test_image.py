@@ -1,0 +1,28 @@
+"""What the Dockerfile promises, as far as its text tells. (That it builds and runs is shown on a node.)"""
+
+import re
+
+from tests.realparts import ROOT
+from toolset import __version__
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+FINAL = DOCKERFILE.rpartition("\nFROM ")[2]
+
+
+def test_everything_is_installed_by_its_hash() -> None:
+    installs = re.findall(r"pip install (.*?)(?:\\\n|\n)", DOCKERFILE)
+    assert len(installs) == 3
+    assert all("--require-hashes" in line for line in installs[:2])
+    assert "--no-build-isolation" in installs[2], "the project itself fetches nothing"
+
+
+def test_the_final_image_runs_no_command_and_is_nobody() -> None:
+    assert "\nRUN" not in FINAL
+    assert "\nUSER 65532:65532\n" in FINAL
+    assert f"ARG VERSION={__version__}\n" in FINAL
+
+
+def test_only_what_the_build_needs_is_sent_to_it() -> None:
+    sent = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {path.split("/")[0] for line in copied for path in line.split()} == sent
