@@ -49,6 +49,12 @@ def test_with_namespaces_nothing_is_granted_cluster_wide(helm: Helm) -> None:
     assert granted == {"monitoring", "shop", NAMESPACE}
 
 
+def test_with_namespaces_the_generated_config_map_may_be_written_beside_holmesgpt_too(helm: Helm) -> None:
+    rendered = helm.render({"namespaces": ["shop"], "holmesgpt": {"namespace": "ai"}})
+    role = next(obj for obj in rendered.all("Role") if obj["metadata"]["namespace"] == "ai")
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"configmaps"}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_holmesgpts_account_and_all_others_are_given_nothing(helm: Helm, variant: str) -> None:
     rendered = helm.render({**VARIANTS[variant], "tests": {"enabled": False}})

@@ -258,7 +258,7 @@ def test_without_an_identity_of_its_own_it_writes_the_file_alone(
     rendered = helm.render({"dynamic-toolset": values}, chart=adopt(holmes), release="rel")
     sidecar = pod(rendered)["initContainers"][0]
     check_wired(pod(rendered))
-    assert "POD_NAMESPACE" not in {item["name"] for item in sidecar["env"]}
+    assert {"name": "DYNAMIC_TOOLSET_CONFIG_MAPS", "value": "false"} in sidecar["env"]
     assert "dynamic-toolset-token" not in {mount["name"] for mount in sidecar["volumeMounts"]}
     assert not [name for name in rendered.names() if "kubernaut" in name]
 

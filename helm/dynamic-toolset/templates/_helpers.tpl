@@ -87,8 +87,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* Environment that the Deployment and the sidecar have in common; POD_NAMESPACE, which lets ConfigMaps be read and
-     written, is not among it. */}}
+{{/* Environment that the Deployment and the sidecar have in common. */}}
 {{- define "dynamic-toolset.commonEnv" -}}
 - name: CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
@@ -96,9 +95,17 @@ seccompProfile:
   value: {{ .Values.log.format }}
 - name: LOG_LEVEL
   value: {{ .Values.log.level }}
+{{- with .Values.holmesgpt.namespace }}
+- name: HOLMESGPT_NAMESPACE
+  value: {{ . }}
+{{- end }}
+{{- with .Values.holmesgpt.url }}
+- name: HOLMESGPT_URL
+  value: {{ . | quote }}
+{{- end }}
 {{- end }}
 
-{{/* Which pod this is: with its namespace the service reads its configuration and writes ConfigMaps. */}}
+{{/* Which pod this is: in its namespace the service reads its configuration, and writes ConfigMaps. */}}
 {{- define "dynamic-toolset.podEnv" -}}
 - name: POD_NAMESPACE
   valueFrom:

@@ -27,8 +27,10 @@
   - name: DYNAMIC_TOOLSET_METRICS
     value: {{ printf "%s:%v" .Values.listenAddress (int .Values.sidecar.metricsPort) | quote }}
   {{- include "dynamic-toolset.commonEnv" . | nindent 2 }}
-  {{- if include "dynamic-toolset.ownIdentity" . }}
   {{- include "dynamic-toolset.podEnv" . | nindent 2 }}
+  {{- if not (include "dynamic-toolset.ownIdentity" .) }}
+  - name: DYNAMIC_TOOLSET_CONFIG_MAPS
+    value: "false"
   {{- end }}
   ports:
   - name: toolset-http
