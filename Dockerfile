@@ -31,7 +31,9 @@ LABEL org.opencontainers.image.title="dynamic-toolset" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /app /app
+# glibc keeps a heap for each of many threads otherwise.
 ENV PATH=/app/bin:/usr/bin:/bin \
+    MALLOC_ARENA_MAX=2 \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
 USER 65532:65532

@@ -36,7 +36,7 @@ ANSWERS_BEFORE_LIST = 3
 """Refusals of a stream before all is listed anew."""
 
 ABSENT_SECONDS = 30.0
-"""How often a resource that does not exist, or may not be seen, is asked for again."""
+"""How often what may not be seen is asked for again; what does not exist, as often as is listed anew."""
 
 HUNG_SECONDS = 240.0
 """A thread that did not turn for so long hangs: longer than any list or silence that is waited for."""
@@ -119,9 +119,14 @@ class Watch:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._turned_at = time.monotonic()
-            wait = self._turn()
-            if wait:
-                self._stopping.wait(wait)
+            self._rest(self._turn())
+
+    def _rest(self, seconds: float) -> None:
+        """Waits, and counts as alive all the while."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            self._turned_at = time.monotonic()
+            self._stopping.wait(min(left, ABSENT_SECONDS))
 
     def _turn(self) -> float:
         """A list if one is needed, and a stream to its end; returns how long to wait before the next."""
@@ -137,7 +142,7 @@ class Watch:
             if not self._optional:
                 return self._failed(error)
             self._saw(self._sink.replace((), self.resource.namespace))
-            return ABSENT_SECONDS
+            return max(ABSENT_SECONDS, self._relist_after())
         except ClusterError as error:
             if error.status and self._backoff.failures >= ANSWERS_BEFORE_LIST:
                 # It answers, and not to this version: it may be of a future that a restored backup took back.

@@ -116,12 +116,24 @@ class ControlPlane:
         return self.directory / "ca.crt"
 
     def start(self) -> None:
-        """Start it, with all that it held when it was stopped."""
+        """Start what of it does not run, with all that it held when it was stopped."""
         self._script("up.sh")
 
-    def stop(self) -> None:
-        """Stop it at once, as an outage does."""
-        self._script("down.sh")
+    def stop(self, *programs: str) -> None:
+        """Kill it at once (SIGKILL), as an outage does: all of it, or only these of its programs."""
+        self._script("down.sh", *programs)
+
+    def etcd(self, method: str, **request: Any) -> dict[str, Any]:
+        """Ask etcd itself (etcd: gRPC gateway), such as ``kv/range``."""
+        line = ["curl", "-sf", "--unix-socket", str(self.directory / "etcd.sock:0")]
+        answer = run([*line, f"http://etcd/v3/{method}", "-d", json.dumps(request)])
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+    def compact(self) -> None:
+        """Let etcd forget all but the present: what the API server does every five minutes."""
+        revision = self.etcd("kv/range", key="AA==")["header"]["revision"]
+        self.etcd("kv/compaction", revision=revision, physical=True)
 
     def kubectl(self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None) -> str:  # noqa: A002
         """Run kubectl, by default as the admin, and give what it printed; raise if it failed."""
@@ -150,14 +162,14 @@ class ControlPlane:
         path.write_text(json.dumps(config))
         return path
 
-    def _script(self, name: str) -> None:
+    def _script(self, name: str, *arguments: str) -> None:
         environment = {
             **os.environ,
             "BIN": str(part("control-plane")),
             "APISERVER_ARGS": self.flags,
             "SERVICE_CIDR": f"{network()}.0.0/16",
         }
-        run([str(ROOT / "tests/testbed" / name), str(self.directory)], env=environment)
+        run([str(ROOT / "tests/testbed" / name), str(self.directory), *arguments], env=environment)
 
 
 def run(command: Sequence[str], *, input: str | None = None, env: Mapping[str, str] | None = None) -> str:  # noqa: A002

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# down.sh DIRECTORY: stop what up.sh DIRECTORY started; the directory stays. Safe to repeat.
+# down.sh DIRECTORY [PROGRAM…]: stop what up.sh DIRECTORY started, or only these of it; the directory stays. Safe to
+# repeat.
 set -euo pipefail
-[ $# = 1 ] || { echo "usage: down.sh DIRECTORY" >&2 && exit 2; }
+[ $# != 0 ] || { echo "usage: down.sh DIRECTORY [PROGRAM…]" >&2 && exit 2; }
 D=$(cd "$1" && pwd)
+shift
+[ $# != 0 ] || set -- kube-controller-manager kube-apiserver etcd
 # KILL, not TERM: the API server takes seconds to drain and etcd waits for it. What was written survives even so,
 # because the kernel holds the pages.
-for program in kube-controller-manager kube-apiserver etcd; do
+for program; do
   [ -s "$D/$program.pid" ] || continue
   pid=$(cat "$D/$program.pid")
   # A pid file is believed only while that process still is the program it names.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # up.sh DIRECTORY: start a real, empty Kubernetes control plane (etcd, kube-apiserver, kube-controller-manager) that
 # keeps everything in DIRECTORY, and print the admin's kubeconfig. Takes 3 to 5 seconds; needs no root.
-# down.sh DIRECTORY stops it, up.sh starts it again with what it held. Several live side by side.
+# down.sh DIRECTORY stops it, up.sh starts it again with what it held: all of it, or what of it does not run. Several
+# live side by side.
 #
 # ClusterIPs are loopback addresses: there is no node to forward them, so a test lets a real server listen at the very
 # address of its Service. (Kubernetes gives the first 256 addresses only to who asks for one of them.)
@@ -28,7 +29,9 @@ fail() { # REASON PROGRAM
   "$here/down.sh" "$D" >&2 || true
   exit 1
 }
+runs() { alive "$1" && grep -qz "/$1\$" "/proc/$(cat "$D/$1.pid")/cmdline"; } # (a number of long ago may be another's by now)
 start() { # PROGRAM FLAG…: in a session of its own, so that a Ctrl-C in the tests leaves stopping it to down.sh
+  if runs "$1"; then return; fi
   (cd "$D" && exec setsid "$BIN/$1" "${@:2}") >"$D/$1.log" 2>&1 </dev/null &
   echo $! >"$D/$1.pid"
   disown $!
@@ -52,13 +55,10 @@ EOF
 }
 get() { curl -sf --max-time 5 --noproxy '*' --cacert "$D/ca.crt" -H "Authorization: Bearer $(token admin)" "https://127.0.0.1:$port$1" >/dev/null 2>&1; }
 
-for program in etcd kube-apiserver kube-controller-manager; do
-  # (The number in a pid file of long ago may be another process by now.)
-  if alive $program && grep -qz "/$program\$" "/proc/$(cat "$D/$program.pid")/cmdline"; then
-    echo "up.sh: $program already runs in $D" >&2
-    exit 1
-  fi
-done
+if runs etcd && runs kube-apiserver && runs kube-controller-manager; then
+  echo "up.sh: a control plane already runs in $D" >&2
+  exit 1
+fi
 
 if [ ! -s "$D/tokens.csv" ]; then # the first start here: keys, certificates, identities
   {
