@@ -19,6 +19,9 @@ from tests.proxy import Proxy, proxy_to
 from tests.realparts import Serve, Server, running_control_plane, until
 from tests.service import Running, Start, identity
 
+# The service is a process of its own: what is left to the garbage collector here is the proxy's.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 OUTAGE_SECONDS = 60.0
 """What an API server that comes back may take, with the client's backoff of 30 s and a busy machine."""
 
