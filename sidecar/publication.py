@@ -75,8 +75,9 @@ class Publication:
         self._last: dict[str, ConfigMapData] = {}
         self._stamp: object = None
         self._failed = False
-        if targets.toolset_file:
-            remove_leftovers(targets.toolset_file)
+        for path in (targets.toolset_file, self._memory):
+            if path is not None:
+                remove_leftovers(path)
 
     @property
     def complete(self) -> bool:

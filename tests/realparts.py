@@ -52,13 +52,13 @@ def part(name: str) -> Path:
     return require(TESTBED / name, f"run scripts/setup-testbed {name.partition('/')[0]}")
 
 
-def until(condition: Callable[[], T], what: str, *, seconds: float = 30) -> T:
+def until(condition: Callable[[], T], what: str, *, seconds: float = 30, pause: float = 0.05) -> T:
     """Ask `condition` until its answer is true, and give that answer; else fail, saying `what` is not so."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what} (the last answer was {answer!r})")
-        time.sleep(0.05)
+        time.sleep(pause)
     return answer
 
 

@@ -98,3 +98,12 @@ def test_what_is_written_is_what_a_later_process_takes_up(tmp_path: Path) -> Non
     assert set(published.recall()) == {"a/lamp"}
     maps.before = "nonsense"
     assert published.recall() == {}
+
+
+def test_what_a_killed_process_left_half_written_is_removed_of_the_file_and_of_the_memory(
+    tmp_path: Path,
+) -> None:
+    for name in (".custom_toolset.yaml.x.tmp", "..custom_toolset.yaml.memory.x.tmp"):
+        (tmp_path / name).touch()
+    made(Maps(), tmp_path / "custom_toolset.yaml")
+    assert list(tmp_path.iterdir()) == []
