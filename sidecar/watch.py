@@ -183,11 +183,11 @@ class Watch:
             "resourceVersion": self._version,
             "timeoutSeconds": str(random.randint(*LIFETIME_SECONDS)),  # noqa: S311 - nothing secret
         }
-        if self._streams:
-            self._restarted()
         silence = min(SILENCE_SECONDS, max(1.0, self._relist_after()))
         began = time.monotonic()
         with self._cluster.stream(self.resource.path, query, silence) as stream:
+            if self._streams:
+                self._restarted()
             self._streams += 1
             self._recovered()
             self._stream = stream

@@ -3,7 +3,7 @@
     python -m tests.bench.live [SERVICES]
 
 Prints latency from a change to the file, what is asked of a quiet cluster, the length of a pass with and
-without dead backends, and memory. Takes about ten minutes.
+without dead backends, and memory. Takes about seven minutes.
 """
 
 import json

@@ -98,8 +98,18 @@ def test_a_stream_that_ends_is_followed_by_one_from_the_last_version_heard_of() 
     server = Server([[]], [[event("ADDED", thing("a", 120))], [bookmark], []])
     with watching(server, restarted=lambda: restarts.append(1)):
         until(lambda: server.watched_from == ["100", "120", "150"], "it went on", seconds=5)
+        until(lambda: len(restarts) == 2, "both are counted", seconds=5)
     assert server.listed == 1, "a lost stream costs no list"
-    assert len(restarts) == 2
+
+
+def test_what_is_counted_is_streams_and_not_attempts() -> None:
+    restarts: list[int] = []
+    away = ClusterError("cannot reach the API server")
+    server = Server([[]], [[event("ADDED", thing("a", 120))], away, away, []])
+    with watching(server, restarted=lambda: restarts.append(1)):
+        until(lambda: len(server.watched_from) == 4, "it went on", seconds=5)
+        until(lambda: restarts, "it is counted", seconds=5)
+    assert len(restarts) == 1
 
 
 def test_a_stream_that_breaks_off_is_no_failure() -> None:
