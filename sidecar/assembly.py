@@ -21,12 +21,10 @@ from sidecar.live import LiveSource
 from sidecar.metrics import Metrics
 from sidecar.publication import Targets
 from sidecar.reconcile import Once, Reconciler
-from sidecar.settings import Part, Settings
-from sidecar.sources import (
-    CONFIG_MAP as OWN_CONFIG,
-)
+from sidecar.settings import Settings
 from sidecar.sources import (
     OVERRIDES_MAP,
+    OWN_CONFIG,
     ClusterSource,
     ConfigMapText,
     FileText,
@@ -34,6 +32,7 @@ from sidecar.sources import (
     TextSource,
 )
 from sidecar.store import Store
+from sidecar.threads import Part
 from sidecar.watch import Watch
 
 UNNAMED = "somebody (fields of ours were removed, which leaves no manager's name)"

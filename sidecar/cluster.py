@@ -13,17 +13,12 @@ from urllib.parse import quote
 
 from sidecar.conditions import REPORTER, condition_of, event_about
 from sidecar.connection import (
-    ClusterError,
-    ConflictError,
     Connection,
-    ForbiddenError,
     GoneError,
     JsonObject,
     NotFoundError,
 )
 from toolset.service import InvalidServiceError, Service
-
-__all__ = ["ClusterError", "ConflictError", "ForbiddenError", "GoneError", "JsonObject", "NotFoundError"]
 
 log = logging.getLogger(__name__)
 
@@ -117,18 +112,6 @@ class Cluster(Connection):
                 service = understood(obj)
                 if service is not None:
                     yield service
-
-    def config_maps(self, name: str, namespaces: Sequence[str] = ()) -> list[JsonObject]:
-        """Every ConfigMap of one name.
-
-        Raises:
-            ClusterError: the list is not complete.
-        """
-        return [
-            obj
-            for namespace in namespaces or ("",)
-            for obj in self.objects(Resource.named("configmaps", name, namespace))
-        ]
 
     def config_map(self, namespace: str, name: str) -> JsonObject | None:
         """One ConfigMap, or None where there is none.

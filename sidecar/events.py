@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sidecar.conditions import event_about, timestamp
 from sidecar.connection import ClusterError, JsonObject, NotFoundError
-from sidecar.threads import Runner
+from sidecar.threads import Part
 
 log = logging.getLogger(__name__)
 
@@ -39,30 +39,16 @@ class EventWriter(Protocol):
         """Who the API server takes us for."""
 
 
-class Recorder:
+class Recorder(Part):
     """Records Events in a thread of its own: one that is not told keeps nothing from being done."""
 
     def __init__(self, cluster: EventWriter) -> None:
+        super().__init__("events")
         self._cluster = cluster
         self._queue: queue.Queue[_Told | None] = queue.Queue(WAITING)
         self._known: OrderedDict[tuple[str, ...], JsonObject] = OrderedDict()
         self._account = ""
         self._problem = ""
-        self._thread = Runner("events", self._run)
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "events"
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.alive
-
-    def start(self) -> None:
-        """Returns at once."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Tells what waits, but not for long."""
@@ -70,7 +56,7 @@ class Recorder:
             self._queue.put_nowait(None)
         except queue.Full:
             return
-        self._thread.join(1)
+        self._join(1)
 
     def record(self, obj: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
         """``kind`` is ``Normal`` or ``Warning``; ``obj`` has apiVersion, kind and metadata."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from http import HTTPStatus
 from typing import Any
 
 import requests
 
 from sidecar.backoff import Backoff
-from sidecar.threads import Runner
+from sidecar.threads import Part
 
 log = logging.getLogger(__name__)
 
@@ -25,34 +26,17 @@ TIMEOUT_SECONDS = (2.0, 60.0)
 ATTEMPTS = 5
 """A HolmesGPT that is not up yet reads the file when it starts: after so many, it is left to itself."""
 
-GONE = 404
 
-
-class Refresher:
+class Refresher(Part):
     """Calls HolmesGPT in a thread of its own; what comes while it is calling is one more call."""
 
     def __init__(self, url: str, count: Any) -> None:
         """``url`` is HolmesGPT's own; ``count`` the counter with the label ``status``."""
+        super().__init__("refresher")
         self._url = url.rstrip("/") + PATH
         self._count = count
         self._poked = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = Runner("refresher", self._run)
         self._absent = False
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "refresher"
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.alive
-
-    def start(self) -> None:
-        """Returns at once."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Returns at once."""
@@ -83,7 +67,7 @@ class Refresher:
             log.debug("HolmesGPT at %s: %s", self._url, error)
             self._count.labels("failed").inc()
             return False
-        if answer.status_code == GONE:
+        if answer.status_code == HTTPStatus.NOT_FOUND:
             if not self._absent:
                 log.info("HolmesGPT has no %s: its own refresh interval does it", PATH)
             self._absent = True

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from sidecar.connection import ClusterError, ConflictError, JsonObject
-from sidecar.threads import Runner
+from sidecar.threads import Part
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class LeaseClient(Protocol):
         """Creates it, or replaces exactly the one that was read."""
 
 
-class Election:
+class Election(Part):
     """One candidate, in a thread of its own from :meth:`start` to :meth:`stop`."""
 
     def __init__(
@@ -53,47 +52,30 @@ class Election:
         identity: str,
         *,
         changed: Callable[[], object] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``changed`` is called when it begins or ends to lead. ``clock`` is never set back."""
+        """``changed`` is called when it begins or ends to lead."""
+        super().__init__("leader election")
         self.holder = ""
         """Who leads, as far as is known."""
         self._cluster = cluster
         self._namespace = namespace
         self._identity = identity
         self._changed = changed
-        self._clock = clock
         self._renewed_at = float("-inf")
         self._observed: Any = None
-        self._observed_at = 0.0
+        self._lapses_at = float("inf")
         self._led = False
         self._problem = ""
-        self._stopping = threading.Event()
-        self._thread = Runner("leader election", self._run)
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "leader election"
 
     @property
     def leads(self) -> bool:
         """Whether this process may write; to be asked before each write."""
-        return not self._stopping.is_set() and self._clock() - self._renewed_at < RENEW_SECONDS
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.alive
-
-    def start(self) -> None:
-        """Returns at once."""
-        self._thread.start()
+        return not self._stopping.is_set() and time.monotonic() - self._renewed_at < RENEW_SECONDS
 
     def stop(self) -> None:
         """Stops to lead, and gives the Lease back, so that another need not wait."""
         self._stopping.set()
-        self._thread.join(5)
+        self._join(5)
         if self.holder == self._identity:
             try:
                 self._release()
@@ -102,11 +84,14 @@ class Election:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.turn()
-            self._stopping.wait(RETRY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - nothing secret
+            self._stopping.wait(self.turn())
 
-    def turn(self) -> None:
-        """Takes or renews the Lease if that is possible; tells when something changed. Never raises."""
+    def turn(self) -> float:
+        """Takes or renews the Lease if that is possible, and tells when something changed. Never raises.
+
+        Returns:
+            Seconds until the next turn is due.
+        """
         try:
             self._try()
             self._problem = ""
@@ -123,13 +108,20 @@ class Election:
             words = "leads: it writes the configmaps" if self._led else "leads no more"
             log.info("this replica, %s, %s (Lease %s/%s)", self._identity, words, self._namespace, LEASE)
             self._changed()
+        return self._pause()
+
+    def _pause(self) -> float:
+        """Jitter keeps replicas apart; but who waits for a Lease to lapse looks when it does."""
+        pause = RETRY_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - nothing secret
+        left = self._lapses_at - time.monotonic()
+        return min(pause, left + 0.01) if self.holder != self._identity and left > 0 else pause
 
     def _try(self) -> None:
-        began = self._clock()
+        began = time.monotonic()
         lease = self._cluster.lease(self._namespace, LEASE)
         spec = (lease or {}).get("spec") or {}
         self._observe(spec)
-        if self.holder not in {"", self._identity} and not self._lapsed(spec):
+        if self.holder not in {"", self._identity} and began <= self._lapses_at:
             return
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         taken = self.holder != self._identity
@@ -155,12 +147,9 @@ class Election:
     def _observe(self, spec: JsonObject) -> None:
         record = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("acquireTime"))
         if record != self._observed:
-            self._observed, self._observed_at = record, self._clock()
+            duration = float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
+            self._observed, self._lapses_at = record, time.monotonic() + duration
         self.holder = str(spec.get("holderIdentity") or "")
-
-    def _lapsed(self, spec: JsonObject) -> bool:
-        duration = float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
-        return self._clock() - self._observed_at > duration
 
     def _release(self) -> None:
         lease = self._cluster.lease(self._namespace, LEASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -162,12 +163,12 @@ def _pattern(obj: JsonObject) -> JsonObject:
     return {"metadata": metadata, "spec": obj.get("spec"), "status": {"conditions": conditions}}
 
 
+@dataclass(frozen=True)
 class _Kind:
     """The watches of one kind, and what is kept of it."""
 
-    def __init__(self, store: Store[Any], watches: Watches) -> None:
-        self.store = store
-        self.watches = watches
+    store: Store[Any]
+    watches: Watches
 
 
 class _Slices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -191,10 +191,11 @@ class Publication:
         self, discovery: Discovery, rendering: render.Settings, failures: list[str]
     ) -> dict[str, ConfigMapData]:
         """Of each namespace its part; where that cannot be written, what was good last."""
-        parts: dict[str, tuple[Discovered, ...]] = {}
+        parts: dict[str, list[Discovered]] = {}
         for found in discovery.discovered:
-            parts[found.service.namespace] = (*parts.get(found.service.namespace, ()), found)
-        parts |= dict.fromkeys(self._targets.namespaces, discovery.discovered)
+            parts.setdefault(found.service.namespace, []).append(found)
+        own, *others = self._targets.namespaces
+        parts[own] = list(discovery.discovered)
         desired = {}
         for namespace, part in parts.items():
             try:
@@ -204,6 +205,8 @@ class Publication:
                 failures.append(f"configmap of {namespace}: {error}")
                 if namespace in self._last:
                     desired[namespace] = self._last[namespace]
+        if own in desired:
+            desired |= dict.fromkeys(others, desired[own])
         self._last = desired
         return desired
 
@@ -215,7 +218,7 @@ class Publication:
         _check("custom_toolset.yaml", text, partial(toolset_file_problems, allowed_env=self._allowed_env))
         return merge(self._overrides.value, generated).document
 
-    def _data(self, discovered: tuple[Discovered, ...], rendering: render.Settings) -> ConfigMapData:
+    def _data(self, discovered: Sequence[Discovered], rendering: render.Settings) -> ConfigMapData:
         """The keys of one ConfigMap."""
         document = render.with_revision(self._document(discovered, rendering), discovered)
         data = {

@@ -17,7 +17,7 @@ from sidecar.cluster import Cluster, Resource
 from sidecar.config_maps import ConfigMaps, NotWrittenError
 from sidecar.generated import CONFIG_MAP, ConfigMapData, Generated
 from sidecar.leader import Election
-from sidecar.threads import Runner
+from sidecar.threads import Part
 from sidecar.watch import Watch, Watches
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ class Desired:
     repair: bool = True
 
 
-class Reconciler:
-    """Runs from :meth:`start` to :meth:`stop`."""
+class Reconciler(Part):
+    """Nothing is written before :meth:`publish`."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Reconciler:
         changed: Callable[[], object] = lambda: None,
     ) -> None:
         """``changed`` is called when what failed, or what is confirmed, is another."""
+        super().__init__("reconciler")
         self.config_maps = config_maps
         self.election = election
         self.failures: tuple[str, ...] = ()
@@ -65,32 +66,16 @@ class Reconciler:
         self._compared: Desired | None = None
         self._failing: dict[str, tuple[str, Backoff, float]] = {}
         self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = Runner("reconciler", self._run)
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "reconciler"
-
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.alive
 
     def watches(self) -> list[Watch]:
         """What it watches, to be looked after."""
         return list(self._watches)
 
-    def start(self) -> None:
-        """Returns at once. Nothing is written before :meth:`publish`."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Lets the write that is under way end."""
         self._stopping.set()
         self._woken.set()
-        self._thread.join(6)
+        self._join(6)
         self._watches.stop()
 
     @property

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from sidecar.publication import Targets
 from sidecar.sources import ServiceSource, TextSource
+from sidecar.threads import Part
 from sidecar.trigger import Trigger
 from sidecar.watch import Watch
-
-
-class Part(Protocol):
-    """Something with threads of its own."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs as it should."""
-
-    def start(self) -> object:
-        """Called once."""
-
-    def stop(self) -> object:
-        """Called once, at the end."""
 
 
 @dataclass(frozen=True)

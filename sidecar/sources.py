@@ -22,7 +22,7 @@ from toolset.service import Service
 
 log = logging.getLogger(__name__)
 
-CONFIG_MAP = "kubernaut-dynamic-toolset-config"
+OWN_CONFIG = "kubernaut-dynamic-toolset-config"
 OVERRIDES_MAP = "kubernaut-toolset-overrides"
 
 

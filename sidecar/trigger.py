@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 SETTLE_SECONDS = 0.2
 """After the last change of a burst."""
@@ -16,8 +15,7 @@ LONGEST_SECONDS = 2.0
 class Trigger:
     """Collects changes; pulled by any thread, looked at by the loop."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._woken = threading.Event()
         self._lock = threading.Lock()
         self._first = self._last = 0.0
@@ -26,7 +24,7 @@ class Trigger:
 
     def pull(self, *, whole: bool = False) -> None:
         """Something changed; with ``whole`` everything is to be looked at anew."""
-        now = self._clock()
+        now = time.monotonic()
         with self._lock:
             if not self._pulled:
                 self._first = now
@@ -48,7 +46,7 @@ class Trigger:
             return self._pulled and self._left() <= 0
 
     def _left(self) -> float:
-        return min(self._last + SETTLE_SECONDS, self._first + LONGEST_SECONDS) - self._clock()
+        return min(self._last + SETTLE_SECONDS, self._first + LONGEST_SECONDS) - time.monotonic()
 
     def take(self) -> bool:
         """It is acted upon now; returns whether everything is to be looked at anew."""

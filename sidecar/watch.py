@@ -18,7 +18,7 @@ from sidecar.backoff import Backoff
 from sidecar.cluster import Cluster, Resource
 from sidecar.connection import ClusterError, GoneError, JsonObject, NotFoundError, Stream, error_of
 from sidecar.store import Sink
-from sidecar.threads import Runner
+from sidecar.threads import Part
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ HUNG_SECONDS = 240.0
 """A thread that did not turn for so long hangs: longer than any list or silence that is waited for."""
 
 
-class Watch:
-    """One watch in a thread of its own, from :meth:`start` to :meth:`stop`."""
+class Watch(Part):
+    """One watch in a thread of its own."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Watch:
         ``restarted`` is called at each new stream but the first. With ``optional`` a resource that does
         not exist is one without objects. Without ``tells_first`` the first list is no change.
         """
+        super().__init__(f"watch of {resource.path}")
         self.resource = resource
         self.synced = False
         """Whether a list was complete once."""
@@ -77,29 +78,22 @@ class Watch:
         self._restarted = restarted
         self._optional = optional
         self._tells_first = tells_first
-        self._stopping = threading.Event()
         self._stream: Stream | None = None
         self._version = self._listed = ""
         self._relist = threading.Event()
         self._streams = 0
         self._backoff = Backoff(0.1, 30.0)
         self._turned_at = time.monotonic()
-        self._thread = Runner(self.name, self._run)
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return f"watch of {self.resource.path}"
 
     @property
     def alive(self) -> bool:
         """Whether its thread runs, and turned lately."""
-        return self._thread.alive and time.monotonic() - self._turned_at < HUNG_SECONDS
+        return super().alive and time.monotonic() - self._turned_at < HUNG_SECONDS
 
     def start(self) -> None:
         """Returns at once."""
         self._turned_at = time.monotonic()
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """Returns at once; the thread ends when what it waits for is over."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.realparts", "tests.service", "tests.home", "tests.helm"]
+pytest_plugins = ["tests.realparts", "tests.programs", "tests.service", "tests.home", "tests.helm"]
 
 # What would let a test reach somebody's cluster, or pass on one machine and fail on the next.
 FOREIGN = (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.realparts import ControlPlane, Serve, Server
+from tests.programs import Serve, Server
+from tests.realparts import ControlPlane
 
 CONFIG_MAP = "kubernaut-toolset-config"
 ACCOUNT = "kubernaut-service-discovery"

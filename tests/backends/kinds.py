@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.prove import Outcome
-from tests.realparts import ALERTMANAGER_CONFIG, PROMETHEUS_CONFIG, TESTBED
+from tests.programs import ALERTMANAGER_CONFIG, PROMETHEUS_CONFIG
+from tests.realparts import TESTBED
 
 JAEGER = """
 service:

@@ -8,7 +8,8 @@ import pytest
 from sidecar.prove import NetworkProber, Outcome, Question, Verdict
 from tests.backends.kinds import KINDS
 from tests.backends.servers import Running, running
-from tests.realparts import Holmes, part, unavailable
+from tests.programs import Holmes
+from tests.realparts import part, unavailable
 from toolset import render
 from toolset.catalogue import bundled
 from toolset.classify import Candidate, classify

@@ -27,7 +27,8 @@ from typing import Any
 from sidecar.cluster import Cluster
 from sidecar.connection import ClusterError, ConflictError
 from tests.home import CONFIG_MAP
-from tests.realparts import LOCAL, PROMETHEUS_CONFIG, ROOT, ControlPlane, answers, part, running_control_plane
+from tests.programs import PROMETHEUS_CONFIG
+from tests.realparts import LOCAL, ROOT, ControlPlane, answers, part, running_control_plane
 from tests.service import COMMAND, free_address
 
 BACKENDS = 200

@@ -10,7 +10,8 @@ import yaml
 
 from tests.helm import NAMESPACE, Helm, Rendered
 from tests.home import service
-from tests.realparts import ControlPlane, Serve, running_control_plane, until
+from tests.programs import Serve
+from tests.realparts import ControlPlane, running_control_plane, until
 from tests.service import Start
 
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:kubernaut-service-discovery"

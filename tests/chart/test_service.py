@@ -8,7 +8,8 @@ import pytest
 
 from tests.helm import CHART, Helm
 from tests.home import ACCOUNT, CONFIG_MAP, service
-from tests.realparts import ControlPlane, Serve, running_control_plane, until
+from tests.programs import Serve
+from tests.realparts import ControlPlane, running_control_plane, until
 from tests.service import Start
 
 NAME = "kubernaut-dynamic-toolsets"

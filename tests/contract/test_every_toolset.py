@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.realparts import Holmes
+from tests.programs import Holmes
 from toolset import render
 from toolset.backend import Backend
 from toolset.catalogue import CUSTOM, bundled

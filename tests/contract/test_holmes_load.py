@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.realparts import Holmes, Serve
+from tests.programs import Holmes, Serve
 
 
 def test_holmesgpt_queries_a_real_prometheus(

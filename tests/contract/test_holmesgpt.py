@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.home import Home, service
-from tests.realparts import Holmes, Serve, until
+from tests.programs import Holmes, Serve
+from tests.realparts import until
 from tests.service import Start, command
 
 QUERY = ("execute_prometheus_instant_query", {"query": "up", "description": "is it up"})

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.home import Home, service
-from tests.realparts import LOCAL, Holmes, part, until
+from tests.programs import Holmes
+from tests.realparts import LOCAL, part, until
 from tests.service import Start
 
 SERVER = """

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.home import CONFIG_MAP, Home, service
+from tests.programs import Serve, Server
 from tests.proxy import Proxy, proxy_to
-from tests.realparts import Serve, Server, running_control_plane, until
+from tests.realparts import running_control_plane, until
 from tests.service import Running, Start, identity
 
 # The service is a process of its own: what is left to the garbage collector here is the proxy's.

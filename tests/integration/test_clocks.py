@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.home import Home
-from tests.realparts import ROOT, Server, until
+from tests.programs import Server
+from tests.realparts import ROOT, until
 from tests.service import Start
 
 AN_HOUR_AHEAD = {"PYTHONPATH": str(ROOT / "tests/ahead")}

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.home import Home, service
-from tests.realparts import ControlPlane, Serve
+from tests.programs import Serve
+from tests.realparts import ControlPlane
 from tests.service import command
 
 MANIFEST = """\

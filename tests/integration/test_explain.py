@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.home import Home, service
-from tests.realparts import Serve
+from tests.programs import Serve
 from tests.service import command
 
 

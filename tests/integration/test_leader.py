@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 
 from tests.home import CONFIG_MAP, Home, service
-from tests.realparts import Serve, Server, until
+from tests.programs import Serve, Server
+from tests.realparts import until
 from tests.service import Running, Start
 
 LEASE = "dynamic-toolset-leader"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.home import ACCOUNT, CONFIG_MAP, Home, config_map, service
-from tests.realparts import Serve, Server, until
+from tests.programs import Serve, Server
+from tests.realparts import until
 from tests.service import Running, Start
 
 PATIENCE_SECONDS = 8.0

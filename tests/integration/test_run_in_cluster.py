@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.home import ACCOUNT, CONFIG_MAP, Home, config_map, service
-from tests.realparts import Serve, Server, running_control_plane, until
+from tests.programs import Serve, Server
+from tests.realparts import running_control_plane, until
 from tests.service import Start, identity
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.home import ACCOUNT, Home, service
-from tests.realparts import ROOT, ControlPlane, Serve, until
+from tests.programs import Serve
+from tests.realparts import ROOT, ControlPlane, until
 from tests.service import Start
 
 CRD = ROOT / "helm/dynamic-toolset/crds/servicepatterns.yaml"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.realparts import LOCAL, ControlPlane, Serve, answers, running_control_plane
+from tests.programs import Serve
+from tests.realparts import LOCAL, ControlPlane, answers, running_control_plane
 
 
 def service(namespace: str, name: str, address: str, port: int) -> dict[str, object]:

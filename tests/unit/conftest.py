@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.servers import (
-    Farm,
-)
+from tests.unit.builders import service
+from tests.unit.discovering import Cluster
+from tests.unit.servers import Farm
 
 
 @pytest.fixture(scope="module")
@@ -16,3 +16,9 @@ def farm() -> Iterator[Farm]:
     yield farm
     farm.stop()
     gc.collect()
+
+
+@pytest.fixture
+def lamp() -> Cluster:
+    """A cluster of one lamp."""
+    return Cluster(service("lamp", uid="1"))

@@ -16,6 +16,7 @@ from sidecar.publication import Targets
 from sidecar.reconcile import Desired
 from sidecar.settings import Settings
 from sidecar.sources import ManifestSource
+from sidecar.threads import Part
 from tests.realparts import until
 
 EXAMPLES = str(Path(__file__).resolve().parents[2] / "examples/cluster")
@@ -36,19 +37,20 @@ class ConfigMapsOfACluster:
         return ""
 
 
-@dataclass
-class Part:
-    """Something that runs beside the loop."""
+class Moon(Part):
+    """Something that runs beside the loop, until it is told to or dies."""
 
-    name: str = "watch of the moon"
-    alive: bool = True
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def start(self) -> None:
-        self.alive = True
+    def __init__(self) -> None:
+        super().__init__("watch of the moon")
+        self.dies = threading.Event()
+        self.stopped = False
 
     def stop(self) -> None:
-        self.stopped.set()
+        self.stopped = True
+        self.dies.set()
+
+    def _run(self) -> None:
+        self.dies.wait()
 
 
 def service(maps: ConfigMapsOfACluster, file: Path | None = None, *parts: Part) -> Controller:
@@ -108,13 +110,13 @@ def test_an_end_that_is_near_is_not_ready() -> None:
 
 
 def test_the_loop_looks_by_itself_and_ends_when_it_is_told(tmp_path: Path) -> None:
-    part = Part()
+    part = Moon()
     file = tmp_path / "custom_toolset.yaml"
     with running(service(ConfigMapsOfACluster(), file, part)) as made:
         until(lambda: made.ready, "it is ready", seconds=10)
         assert made.dead == []
-        assert not part.stopped.is_set()
-    assert part.stopped.is_set()
+        assert not part.stopped
+    assert part.stopped
     assert "prometheus/metrics" in file.read_text()
 
 
@@ -151,11 +153,11 @@ def test_a_place_that_cannot_be_written_is_told_and_recovers(
 
 
 def test_what_does_not_run_any_more_is_named() -> None:
-    part = Part()
+    part = Moon()
     with running(service(ConfigMapsOfACluster(), None, part)) as made:
         until(lambda: made.ready, "it is ready", seconds=10)
-        part.alive = False
-        assert made.dead == ["watch of the moon"]
+        part.dies.set()
+        until(lambda: made.dead == ["watch of the moon"], "it is named", seconds=5)
 
 
 def test_a_loop_that_does_not_turn_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
+from sidecar import leader
 from sidecar.connection import ClusterError, ConflictError
-from sidecar.leader import DURATION_SECONDS, RENEW_SECONDS, Election
+from sidecar.leader import DURATION_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Election
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Clock:
         self.now = begins
         self.rate = rate
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
     def pass_(self, seconds: float) -> None:
@@ -60,13 +63,19 @@ class Clock:
 class World:
     """Two replicas whose clocks are hours apart, one of them 5 % fast."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.leases = Leases()
         self.clocks = {"a": Clock(1000.0), "b": Clock(90000.0, 1.05)}
-        self.replicas = {
-            name: Election(Client(self.leases, name), "own", name, clock=clock)
-            for name, clock in self.clocks.items()
-        }
+        self._monkeypatch = monkeypatch
+        self.replicas = {name: Election(Client(self.leases, name), "own", name) for name in self.clocks}
+
+    def at(self, name: str) -> Election:
+        """A replica, on its own machine."""
+        self._monkeypatch.setattr(leader, "time", self.clocks[name])
+        return self.replicas[name]
+
+    def leads(self, name: str) -> bool:
+        return self.at(name).leads
 
     def pass_(self, seconds: float, turning: str = "ab") -> list[str]:
         """Time passes, in steps of 2 s; who led at any time, as one string each."""
@@ -75,17 +84,21 @@ class World:
             for clock in self.clocks.values():
                 clock.pass_(2)
             for name in turning:
-                self.replicas[name].turn()
-            seen.append("".join(name for name, it in self.replicas.items() if it.leads))
+                self.at(name).turn()
+            seen.append("".join(name for name in self.replicas if self.leads(name)))
         return seen
 
 
-def test_the_first_leads_and_goes_on_leading() -> None:
-    assert set(World().pass_(120)) == {"a"}
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
 
 
-def test_never_two_lead_whoever_is_cut_off_and_the_gap_is_short() -> None:
-    world = World()
+def test_the_first_leads_and_goes_on_leading(world: World) -> None:
+    assert set(world.pass_(120)) == {"a"}
+
+
+def test_never_two_lead_whoever_is_cut_off_and_the_gap_is_short(world: World) -> None:
     for cut_off, other in (("a", "b"), ("b", "a"), ("a", "b")):
         assert world.pass_(10)[-1] == cut_off
         world.leases.away = {cut_off}
@@ -96,42 +109,45 @@ def test_never_two_lead_whoever_is_cut_off_and_the_gap_is_short() -> None:
         world.leases.away = set()
 
 
-def test_a_leader_that_hangs_leads_no_more_before_another_begins() -> None:
+def test_a_leader_that_hangs_leads_no_more_before_another_begins(world: World) -> None:
     """Its thread does not turn: nothing tells it, its own clock does."""
-    world = World()
     world.pass_(10)
     seen = world.pass_(40, turning="b")
     assert all(len(leaders) <= 1 for leaders in seen)
     assert seen[-1] == "b"
 
 
-def test_a_leader_that_ends_gives_it_back_at_once() -> None:
-    world = World()
+def test_a_leader_that_ends_gives_it_back_at_once(world: World) -> None:
     world.pass_(10)
-    world.replicas["a"].stop()
-    assert not world.replicas["a"].leads
+    world.at("a").stop()
+    assert not world.leads("a")
     assert world.pass_(2, turning="b") == ["b"]
 
 
-def test_who_comes_new_waits_the_whole_duration_however_old_the_lease_is() -> None:
+def test_who_comes_new_waits_the_whole_duration_however_old_the_lease_is(world: World) -> None:
     """The times in it are of another machine's clock, and say nothing."""
-    world = World()
     world.pass_(10, turning="a")
     world.leases.away = {"a"}
     seen = world.pass_(40, turning="b")
     assert seen.index("b") * 2 * 1.05 >= DURATION_SECONDS - 2
 
 
-def test_both_at_once_is_one_and_a_conflict_is_none_of_the_others_business() -> None:
-    world = World()
-    world.replicas["a"].turn()
-    world.replicas["b"].turn()
-    assert [it.leads for it in world.replicas.values()] == [True, False]
+def test_who_waits_looks_in_the_moment_in_which_the_lease_lapses(world: World) -> None:
+    """Else a leader that dies would be missed for up to another turn."""
+    world.pass_(10)
+    world.clocks["b"].pass_(DURATION_SECONDS - 1)
+    assert world.at("b").turn() < RETRY_SECONDS / 2 + 0.1
+    assert world.at("a").turn() > RETRY_SECONDS / 2 + 0.1
+
+
+def test_both_at_once_is_one_and_a_conflict_is_none_of_the_others_business(world: World) -> None:
+    world.at("a").turn()
+    world.at("b").turn()
+    assert [world.leads(name) for name in "ab"] == [True, False]
     assert world.replicas["b"].holder == "a"
 
 
-def test_a_lease_that_somebody_emptied_or_deleted_is_taken_again() -> None:
-    world = World()
+def test_a_lease_that_somebody_emptied_or_deleted_is_taken_again(world: World) -> None:
     world.pass_(10)
     assert world.leases.lease is not None
     world.leases.lease["spec"] = {}

@@ -7,7 +7,6 @@ from tests.realparts import unavailable
 from tests.unit.builders import asking, backend
 from tests.unit.probing import (
     ANSWERS,
-    BELL,
     DEAD,
     GOOD,
     GUARDED,
@@ -113,7 +112,10 @@ class TestWhere:
         assert set(server.targets) == {"/here/about"}
 
     def test_the_next_candidate_is_tried_when_the_likeliest_is_not_it(self, farm: Farm) -> None:
-        told = verdict(farm.serve(GOOD), BELL, LAMP, name="bell-lamp")
+        bell = backend("bell", recognise={"words": ["bell"], "labels": [{"bell.io/tower": "*"}]})
+        asked = question(farm.serve(GOOD), bell, LAMP, labels={"bell.io/tower": "north"})
+        assert [candidate.type for candidate in asked.candidates] == ["bell", "lamp"]
+        [told] = ask(asked)
         assert (told.outcome, told.candidate.type) == (Outcome.VERIFIED, "lamp")
 
     def test_a_custom_type_is_proven_by_its_own_health_path(self, farm: Farm) -> None:

@@ -1,18 +1,27 @@
 """When the loop acts: a burst is one pass, and nothing waits for long."""
 
+import pytest
+
+from sidecar import trigger as module
 from sidecar.trigger import LONGEST_SECONDS, SETTLE_SECONDS, Trigger
 
 
 class Clock:
     now = 100.0
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
 
-def test_it_is_ripe_once_the_burst_has_settled() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    trigger = Trigger(clock)
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_it_is_ripe_once_the_burst_has_settled(clock: Clock) -> None:
+    trigger = Trigger()
     assert not trigger.ripe()
     trigger.pull()
     assert not trigger.ripe()
@@ -20,9 +29,8 @@ def test_it_is_ripe_once_the_burst_has_settled() -> None:
     assert trigger.ripe()
 
 
-def test_a_burst_that_does_not_end_is_acted_upon_all_the_same() -> None:
-    clock = Clock()
-    trigger = Trigger(clock)
+def test_a_burst_that_does_not_end_is_acted_upon_all_the_same(clock: Clock) -> None:
+    trigger = Trigger()
     began = clock.now
     while not trigger.ripe():
         trigger.pull()
