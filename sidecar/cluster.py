@@ -61,6 +61,12 @@ class Resource:
         scope = f"/namespaces/{quote(self.namespace)}" if self.namespace else ""
         return f"{root}{scope}/{self.plural}"
 
+    def __str__(self) -> str:
+        """As messages call them, such as ``configmaps (metadata.name=x) of namespace y``."""
+        where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
+        only = f" ({', '.join(self.selectors.values()):.100})" if self.selectors else ""
+        return f"{self.plural}{only} of {where}"
+
     @classmethod
     def named(cls, plural: str, name: str, namespace: str = "", group: str = "") -> Resource:
         """Those of one name; RBAC may grant them by ``resourceNames``."""

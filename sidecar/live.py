@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from sidecar.watch import Watch, Watches
 from toolset.backing import Slice, ready_addresses
 from toolset.classify import classify
 from toolset.service import Service
-
-log = logging.getLogger(__name__)
 
 
 class LiveSource:
@@ -46,7 +43,6 @@ class LiveSource:
         self._patterns = self._kind(service_patterns_of, _pattern, optional=True)
         self._slices = _Slices(self._watches)
         self._namespaces: tuple[str, ...] = ()
-        self._blind = ""
 
     def _kind(
         self, resource: Callable[[str], Resource], understand: Callable[[JsonObject], Any], **options: Any
@@ -131,7 +127,7 @@ class LiveSource:
         self._slices.settle(self._namespaces, forget=whole)
 
     def service_patterns(self, config: Config) -> Sequence[Mapping[str, Any]]:
-        """Of the watched namespaces; none where they cannot be seen, which is told.
+        """Of the watched namespaces; none where they cannot be seen, which their watch tells.
 
         Raises:
             NotYetError: they have not been seen yet.
@@ -139,9 +135,6 @@ class LiveSource:
         watches = self._patterns.watches
         watches.cover(config.namespaces)
         if watches.problem and not watches.synced:
-            if watches.problem != self._blind:
-                log.warning("ServicePatterns cannot be seen, and are not used: %s", watches.problem)
-            self._blind = watches.problem
             return ()
         if not watches.synced:
             raise NotYetError("the ServicePatterns have not been listed yet")

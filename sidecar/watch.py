@@ -63,7 +63,7 @@ class Watch(Part):
         ``restarted`` is called at each new stream but the first. With ``optional`` a resource that does
         not exist is one without objects. Without ``tells_first`` the first list is no change.
         """
-        super().__init__(f"watch of {resource.path}")
+        super().__init__(f"watch of {resource}")
         self.resource = resource
         self.synced = False
         """Whether a list was complete once."""
@@ -143,14 +143,9 @@ class Watch(Part):
                 self._version = ""
             return self._failed(error)
         except Exception as error:
-            log.exception("the watch of %s failed by a bug, please report it; tried again", self._what)
+            log.exception("the watch of %s failed by a bug, please report it; tried again", self.resource)
             self._version = ""
             return self._failed(error)
-
-    @property
-    def _what(self) -> str:
-        namespace = self.resource.namespace
-        return f"{self.resource.plural} of {f'namespace {namespace}' if namespace else 'all namespaces'}"
 
     def _must_list(self) -> bool:
         silence = time.monotonic() - self.heard_at
@@ -191,7 +186,7 @@ class Watch(Part):
                 raise
             except ClusterError as error:
                 # However a stream ends, the next goes on from where it was: that one's failure counts.
-                log.debug("the watch of %s ended: %s", self._what, error)
+                log.debug("the watch of %s ended: %s", self.resource, error)
             finally:
                 self._stream = None
         if self._relist.is_set() or time.monotonic() - began > STEADY_SECONDS:
@@ -216,7 +211,7 @@ class Watch(Part):
         elif kind == "DELETED":
             changed = self._sink.drop(obj)
         elif kind != "BOOKMARK":
-            log.warning("the watch of %s: an event of unknown type %.40r is passed over", self._what, kind)
+            log.warning("the watch of %s: an event of unknown type %.40r is passed over", self.resource, kind)
         self._version = str(obj["metadata"]["resourceVersion"])
         self.heard_at = time.monotonic()
         self._backoff.reset()
@@ -233,7 +228,7 @@ class Watch(Part):
 
     def _recovered(self) -> None:
         if self.problem:
-            log.info("%s can be seen again", self._what)
+            log.info("%s can be seen again", self.resource)
             self.problem = ""
             self._changed()
 
@@ -244,7 +239,7 @@ class Watch(Part):
             wait = max(wait, min(ABSENT_SECONDS, self._relist_after()))
         problem = str(error)
         if problem != self.problem:
-            log.warning("%s cannot be seen: %s; tried again until they can", self._what, problem)
+            log.warning("%s cannot be seen: %s; tried again until they can", self.resource, problem)
             self.problem = problem
             self._changed()
         return wait

@@ -98,3 +98,15 @@ def one_prometheus(home: Home, prometheus: Serve, cluster_ip: Callable[[], str])
     address = cluster_ip()
     home.plane.apply(service(home.watched, "prometheus", address))
     return prometheus(f"{address}:9090")
+
+
+@pytest.fixture
+def add_prometheus(home: Home, prometheus: Serve, cluster_ip: Callable[[], str]) -> Callable[[str], None]:
+    """Call it with the name of a further Service, which a real Prometheus then stands behind."""
+
+    def add(name: str) -> None:
+        address = cluster_ip()
+        prometheus(f"{address}:9090")
+        home.plane.apply(service(home.watched, name, address))
+
+    return add

@@ -4,8 +4,8 @@ import json
 import time
 from collections.abc import Callable
 
-from tests.home import CONFIG_MAP, Home, service
-from tests.programs import Serve, Server
+from tests.home import CONFIG_MAP, Home
+from tests.programs import Server
 from tests.realparts import until
 from tests.service import Running, Start
 
@@ -35,7 +35,7 @@ def test_one_of_three_leads_and_each_writes_its_own_file(
 
 
 def test_a_leader_that_ends_gives_the_lease_back_and_another_goes_on(
-    home: Home, start: Start, prometheus: Serve, one_prometheus: Server, cluster_ip: Callable[[], str]
+    home: Home, start: Start, one_prometheus: Server, add_prometheus: Callable[[str], None]
 ) -> None:
     first = start(env={**home.env, "POD_NAME": "first"}).wait_ready()
     second = start(env={**home.env, "POD_NAME": "second"}).wait_ready()
@@ -45,9 +45,7 @@ def test_a_leader_that_ends_gives_the_lease_back_and_another_goes_on(
     until(lambda: second.metric("toolset_leader") == 1, "the other leads")
 
     assert time.monotonic() - began < 10, "it need not wait for the Lease to lapse"
-    address = cluster_ip()
-    prometheus(f"{address}:9090")
-    home.plane.apply(service(home.watched, "prometheus-two", address))
+    add_prometheus("prometheus-two")
     until(lambda: "prometheus-two" in home.generated(home.watched)["data"]["toolset.json"], "it writes")
 
 

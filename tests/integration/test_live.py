@@ -32,18 +32,15 @@ def instances(running: Running) -> set[str]:
 
 class TestServices:
     def test_one_that_appears_changes_and_goes_is_so_in_the_file(
-        self, home: Home, start: Start, prometheus: Serve, cluster_ip: Callable[[], str]
+        self, home: Home, start: Start, add_prometheus: Callable[[str], None]
     ) -> None:
-        first, second = cluster_ip(), cluster_ip()
-        prometheus(f"{first}:9090")
-        prometheus(f"{second}:9090")
         running = start(env=home.env).wait_ready()
         assert running.toolsets() == {}
 
-        home.plane.apply(service(home.watched, "prometheus", first))
+        add_prometheus("prometheus")
         until(lambda: instances(running) == {"flat"}, "it appeared", seconds=PATIENCE_SECONDS)
 
-        home.plane.apply(service(home.watched, "prometheus-two", second))
+        add_prometheus("prometheus-two")
         both = {f"{home.watched}/prometheus", f"{home.watched}/prometheus-two"}
         until(lambda: instances(running) == both, "two are instances", seconds=PATIENCE_SECONDS)
 
@@ -155,17 +152,14 @@ class TestDrift:
         self,
         home: Home,
         start: Start,
-        prometheus: Serve,
         one_prometheus: Server,
-        cluster_ip: Callable[[], str],
+        add_prometheus: Callable[[str], None],
     ) -> None:
         running = start(env=home.env).wait_ready()
         until(lambda: home.generated(home.watched), "it is written")
         lock = '{"immutable": true}'
         home.plane.kubectl("patch", "configmap", CONFIG_MAP, "-n", home.watched, "--type=merge", "-p", lock)
-        second = cluster_ip()
-        prometheus(f"{second}:9090")
-        home.plane.apply(service(home.watched, "prometheus-two", second))
+        add_prometheus("prometheus-two")
         until(
             lambda: "prometheus-two" in home.generated(home.watched).get("data", {}).get("toolset.json", ""),
             f"it holds what is new; the log:\n{running.log.read_text()[-2000:]}",
@@ -255,7 +249,8 @@ class TestConfiguration:
             }
         )
         running = start("--deployment", name, env=home.env).wait_ready()
-        until(lambda: "deployments: watching" in running.page(), "it watches the Deployment")
+        watching = f"deployments (metadata.name={name}) of namespace {home.own}: watching"
+        until(lambda: watching in running.page(), "it watches the Deployment")
         passes = running.metric("toolset_discovery_duration_seconds_count")
         stamp = "kubectl.kubernetes.io/restartedAt=2026-01-01T00:00:00+0000"
         home.plane.kubectl("annotate", "deployment", name, "-n", home.own, stamp)
@@ -295,9 +290,8 @@ class TestIdentity:
         self,
         home: Home,
         start: Start,
-        prometheus: Serve,
         one_prometheus: Server,
-        cluster_ip: Callable[[], str],
+        add_prometheus: Callable[[str], None],
         tmp_path: Path,
     ) -> None:
         """Runbook, security incidents: the old token is worth nothing, the kubelet writes a new one."""
@@ -310,9 +304,7 @@ class TestIdentity:
         until(lambda: home.generated(home.watched), "it is written")
 
         home.plane.kubectl("delete", "serviceaccount", ACCOUNT, "-n", home.own)
-        address = cluster_ip()
-        prometheus(f"{address}:9090")
-        home.plane.apply(service(home.watched, "prometheus-two", address))
+        add_prometheus("prometheus-two")
         until(lambda: running.logged("Unauthorized"), "it is told", seconds=60)
         home.plane.kubectl("create", "serviceaccount", ACCOUNT, "-n", home.own)
         token.write_text(home.plane.token(home.own, ACCOUNT))

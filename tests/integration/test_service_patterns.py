@@ -86,4 +86,5 @@ def test_without_the_right_to_see_them_everything_else_goes_on(
     home.plane.apply(service(home.watched, "prometheus", address))
     running = start(env=home.env).wait_ready()
     assert "prometheus/metrics" in running.toolsets()
-    until(lambda: running.logged("ServicePatterns cannot be seen"), "it is told")
+    told = f"servicepatterns of namespace {home.watched} cannot be seen"
+    until(lambda: running.logged(told), "it is told")
