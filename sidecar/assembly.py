@@ -14,7 +14,7 @@ from sidecar.config import WRITTEN_OUT
 from sidecar.config_maps import ConfigMaps
 from sidecar.connection import JsonObject
 from sidecar.events import ACCOUNT, Recorder, config_map
-from sidecar.generated import CONFIG_MAP, Generated
+from sidecar.generated import Generated
 from sidecar.holmes import Refresher
 from sidecar.leader import Election
 from sidecar.live import LiveSource
@@ -23,10 +23,6 @@ from sidecar.publication import Targets
 from sidecar.reconcile import Once, Reconciler
 from sidecar.settings import Part, Settings
 from sidecar.sources import (
-    CONFIG_MAP as OWN_CONFIG,
-)
-from sidecar.sources import (
-    OVERRIDES_MAP,
     ClusterSource,
     ConfigMapText,
     FileText,
@@ -35,6 +31,9 @@ from sidecar.sources import (
 )
 from sidecar.store import Store
 from sidecar.watch import Watch
+from toolset.names import CONFIG as OWN_CONFIG
+from toolset.names import GENERATED as CONFIG_MAP
+from toolset.names import OVERRIDES, OVERRIDES_KEY
 
 UNNAMED = "somebody (fields of ours were removed, which leaves no manager's name)"
 """Kubernetes: Server-Side Apply. A manager is recorded for fields that are there."""
@@ -160,7 +159,7 @@ def _texts(cluster: Cluster, wanted: Wanted) -> tuple[ConfigMapText | None, Conf
         return None, None
     return (
         ConfigMapText(cluster, namespace, OWN_CONFIG, "config.yaml", WRITTEN_OUT),
-        ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml"),
+        ConfigMapText(cluster, namespace, OVERRIDES, OVERRIDES_KEY),
     )
 
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from sidecar.connection import ClusterError, ConflictError, JsonObject, NotFoundError
-from sidecar.generated import ADOPT, CONFIG_MAP, ConfigMapData, Generated, manifest
+from sidecar.generated import ADOPT, ConfigMapData, Generated, manifest
 from sidecar.store import Store
+from toolset.names import GENERATED as CONFIG_MAP
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sidecar.conditions import REPORTER
-
-CONFIG_MAP = "kubernaut-toolset-config"
-"""The generated ConfigMap, in each namespace where something was discovered."""
+from toolset.names import GENERATED as CONFIG_MAP
+from toolset.names import GENERATED_KEYS as KEYS
+from toolset.names import HOLD_UNTIL
 
 LABELS = {
     "app.kubernetes.io/name": "kubernaut",
@@ -22,14 +22,8 @@ LABELS = {
     "app.kubernetes.io/managed-by": REPORTER,
 }
 
-KEYS = ("custom_toolset.yaml", "toolset.json", "services.yaml")
-"""The keys that are ours; any other one in the ConfigMap is somebody else's."""
-
 ADOPT = "kubernaut.io/adopt"
 """Annotation by which people hand over a ConfigMap that was not ours."""
-
-HOLD_UNTIL = "kubernaut.io/hold-until"
-"""Annotation of break-glass users: we leave the object alone until then (RFC 3339)."""
 
 LONGEST_HOLD = timedelta(hours=24)
 """A hold that ends later is none: a typing error must not switch repair off for good."""

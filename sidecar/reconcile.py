@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from sidecar.backoff import Backoff
 from sidecar.cluster import Cluster, Resource
 from sidecar.config_maps import ConfigMaps, NotWrittenError
-from sidecar.generated import CONFIG_MAP, ConfigMapData, Generated
+from sidecar.generated import ConfigMapData, Generated
 from sidecar.leader import Election
 from sidecar.threads import Runner
 from sidecar.watch import Watch, Watches
+from toolset.names import GENERATED as CONFIG_MAP
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.config_maps import ConfigMaps, NotWrittenError
 from sidecar.connection import ClusterError, ConflictError, ForbiddenError
-from sidecar.generated import ADOPT, CONFIG_MAP, HOLD_UNTIL, LABELS, manifest
+from sidecar.generated import ADOPT, LABELS, manifest
 from sidecar.metrics import Metrics
+from toolset.names import GENERATED as CONFIG_MAP
+from toolset.names import HOLD_UNTIL
 
 DATA = {"custom_toolset.yaml": "a", "toolset.json": "b", "services.yaml": "c"}
 
