@@ -48,9 +48,10 @@ def _target(text: str) -> tuple[str, str]:
     """Scheme and host of a URL; empty where the text is none."""
     try:
         url = urlsplit(text)
-        return (url.scheme, url.hostname or "") if url.scheme in {"http", "https"} else ("", "")
+        host = url.hostname or ""
     except ValueError:
         return "", ""
+    return (url.scheme, host) if url.scheme in {"http", "https"} else ("", "")
 
 
 def _in_cluster(host: str) -> bool:

@@ -94,9 +94,8 @@ def renewed(files: Files, hosts: Sequence[str], now: datetime, lifetimes: Lifeti
     if not usable or _due(authorities[0], now):
         key = ec.generate_private_key(ec.SECP256R1())
         authorities.insert(0, _authority(key, now, lifetimes.authority))
-    elif pair and not _due(pair.certificate, now) and _names(pair.certificate) == _general_names(hosts):
-        if pair.issuer is not None and pair.issuer == authorities[0]:
-            return None
+    elif pair and pair.issuer == authorities[0] and _fits(pair.certificate, hosts, now):
+        return None
     assert key is not None  # noqa: S101 - made above where there was none
     certificate, own_key = _issue(authorities[0], key, hosts, now, lifetimes.certificate)
     return {
@@ -115,6 +114,10 @@ def bundle(authorities: Iterable[x509.Certificate], registered: bytes, now: date
     kept = [ca for ca in (*authorities, *_readable(registered)) if ca.not_valid_after_utc > now]
     unique = {ca.fingerprint(hashes.SHA256()): ca for ca in kept}
     return _pem(unique[fingerprint] for fingerprint in sorted(unique))
+
+
+def _fits(certificate: x509.Certificate, hosts: Sequence[str], now: datetime) -> bool:
+    return not _due(certificate, now) and _names(certificate) == _general_names(hosts)
 
 
 def _due(certificate: x509.Certificate, now: datetime) -> bool:

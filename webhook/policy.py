@@ -85,19 +85,24 @@ def _generated(request: Request, policy: Policy, allowed_env: frozenset[str] | N
         return _deletion(request, policy)
     if request.operation == "UPDATE" and _same(request.old, request.object):
         return Decision(True, "unchanged")
+    return _written(request, policy, allowed_env)
+
+
+def _written(request: Request, policy: Policy, allowed_env: frozenset[str] | None) -> Decision:
     if request.user in policy.writers:
         return content.judge_own(request, allowed_env)
     if policy.trusts(request):
         return content.judge_break_glass(request, allowed_env)
     if request.user in policy.controllers:
-        if request.operation == "UPDATE" and _same(request.old, request.object, besides=_OWNERSHIP):
-            return Decision(True, "controller")
-        return Decision(
-            False,
-            "controller",
-            f"{request.user} may change only finalizers and ownerReferences of {request.what}",
-        )
+        return _by_controller(request)
     return Decision(False, "not-the-service", _instead(request, policy))
+
+
+def _by_controller(request: Request) -> Decision:
+    if request.operation == "UPDATE" and _same(request.old, request.object, besides=_OWNERSHIP):
+        return Decision(True, "controller")
+    message = f"{request.user} may change only finalizers and ownerReferences of {request.what}"
+    return Decision(False, "controller", message)
 
 
 def _deletion(request: Request, policy: Policy) -> Decision:
