@@ -36,10 +36,12 @@ CONTENT = {
 """As the service would write where it found nothing."""
 
 
-def generated(namespace: str, data: Mapping[str, str] = CONTENT, **metadata: Any) -> dict[str, Any]:
-    """The generated ConfigMap, with the labels that the service gives it."""
-    labels = {"app.kubernetes.io/name": "kubernaut", "app.kubernetes.io/component": "dynamic-toolsets"}
-    meta = {"name": CONFIG_MAP, "namespace": namespace, "labels": labels, **metadata}
+def generated(
+    namespace: str, data: Mapping[str, str] = CONTENT, labels: Mapping[str, str] = {}, **metadata: Any
+) -> dict[str, Any]:
+    """The generated ConfigMap, with the labels that the service gives it, and further ones."""
+    ours = {"app.kubernetes.io/name": "kubernaut", "app.kubernetes.io/component": "dynamic-toolsets"}
+    meta = {"name": CONFIG_MAP, "namespace": namespace, "labels": {**ours, **labels}, **metadata}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": dict(data)}
 
 
@@ -145,6 +147,8 @@ class Guarded:
     mode: str = "webhook"
     webhooks: list[Webhook] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
+    kubeconfig: Path | None = None
+    """Whose rights the webhook has; the admin's where it is not said."""
 
     def __post_init__(self) -> None:
         rules = [
@@ -199,7 +203,7 @@ class Guarded:
         file = self.directory / "guard.yaml"
         file.write_text(yaml.safe_dump({"guard": self.config}))
         log = self.directory / f"guard-{listen.rpartition(':')[2]}.log"
-        env = {"POD_NAMESPACE": OWN, "KUBECONFIG": str(self.plane.kubeconfig)}
+        env = {"POD_NAMESPACE": OWN, "KUBECONFIG": str(self.kubeconfig or self.plane.kubeconfig)}
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [COMMAND, "webhook", "--config", str(file), "--listen", listen, *arguments],

@@ -37,6 +37,7 @@ DRAIN_SECONDS = 5.0
 """Between "not ready" and closing the door: Services stop leading here meanwhile."""
 
 GRACE_SECONDS = 5
+"""For requests in flight, and for connections that are told to close."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -57,7 +58,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": [self._listen],
             "worker_class": Worker,
             "threads": THREADS,
-            "graceful_timeout": GRACE_SECONDS,
+            # The arbiter counts from its own SIGTERM, and kills who is not gone by then.
+            "graceful_timeout": int(self.drain) + GRACE_SECONDS,
             "keepalive": KEEPALIVE_SECONDS,
             # Says that TLS is spoken; the context comes from the upkeep.
             "certfile": os.devnull,
