@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.guard import NAME, OWN, Guarded, Webhook, generated
 from tests.home import CONFIG_MAP
 from tests.realparts import network, running_control_plane, until
 from tests.service import free_address
+from webhook.certificates import Lifetimes, now, renewed
 
 SECRET = ("secret", NAME, "-n", OWN)
 REGISTRATION = ("validatingwebhookconfiguration", NAME)
@@ -279,25 +281,7 @@ def test_what_somebody_breaks_is_put_right(guard: Guarded, service: Balancer) ->
     until(protected(guard, namespace), "it is registered again")
 
 
-def test_the_accounts_rights_suffice(guard: Guarded, service: Balancer) -> None:
-    """With exactly the rights that the chart gives it."""
-    from tests.chart_of_guard import rights  # noqa: PLC0415
-
-    guard.plane.kubectl("create", "serviceaccount", NAME, "-n", OWN)
-    guard.plane.apply(*rights())
-    account = guard.account(OWN, NAME)
-    guard.kubeconfig = account.kubeconfig
-    in_service(guard, service)
-    until(protected(guard, guard.namespace("shop")), "it is guarded")
-    for verb, what in (("create", "configmaps"), ("list", "secrets"), ("delete", REGISTRATION[0])):
-        assert account("auth", "can-i", verb, what, "-n", OWN).out.strip() == "no"
-
-
 def test_an_existing_certificate_is_followed(guard: Guarded, service: Balancer) -> None:
-    from datetime import timedelta  # noqa: PLC0415
-
-    from webhook.certificates import Lifetimes, now, renewed  # noqa: PLC0415
-
     def put() -> None:
         hosts = [f"{NAME}.{OWN}.svc"]
         files = renewed({}, hosts, now(), Lifetimes(timedelta(days=1), timedelta(days=2))) or {}
