@@ -7,8 +7,8 @@ import signal
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -81,20 +81,27 @@ class Actor:
 
     def http(self, method: str, path: str, body: bytes, content_type: str) -> requests.Response:
         """One bare request, as a client of one's own would send it."""
+        with self.session() as send:
+            return send(method, path, body, content_type)
+
+    @contextmanager
+    def session(self) -> Iterator[Callable[[str, str, bytes, str], requests.Response]]:
+        """Such requests over one connection."""
         config = json.loads(self.kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         with tempfile.NamedTemporaryFile() as ca, requests.Session() as session:
             ca.write(base64.b64decode(cluster["certificate-authority-data"]))
             ca.flush()
-            session.trust_env = False
-            return session.request(
-                method,
-                cluster["server"] + path,
-                data=body,
-                headers={"Authorization": f"Bearer {user['token']}", "Content-Type": content_type},
-                verify=ca.name,
-                timeout=30,
-            )
+            session.trust_env, session.verify = False, ca.name
+            session.headers["Authorization"] = f"Bearer {user['token']}"
+
+            def send(method: str, path: str, body: bytes, content_type: str) -> requests.Response:
+                headers = {"Content-Type": content_type}
+                return session.request(
+                    method, cluster["server"] + path, data=body, headers=headers, timeout=30
+                )
+
+            yield send
 
 
 @dataclass

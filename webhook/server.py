@@ -91,9 +91,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """One request, in a thread of the pool."""
         self._began[conn] = time.monotonic()
         try:
-            return super().handle(conn)
+            goes_on = super().handle(conn)
         finally:
             self._began.pop(conn, None)
+        if not goes_on:
+            # gthread would wait for the client's own end in its main loop, up to 2 s, and with it everybody.
+            conn.close(graceful=True)
+            conn.close = _closed
+        return goes_on
 
     def murder_pending(self) -> None:
         """Called about once a second. gthread waits for ever for the rest of a request."""
@@ -113,3 +118,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         server.upkeep.end()
         signal.signal(signal.SIGALRM, lambda *_: super(Worker, self).handle_exit(signal.SIGTERM, None))
         signal.setitimer(signal.ITIMER_REAL, server.drain)
+
+
+def _closed(*, graceful: bool = False) -> None:
+    del graceful
