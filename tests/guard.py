@@ -231,6 +231,9 @@ class Guarded:
         policy, binding = yaml.safe_load_all(POLICY.read_text())
         variables = {variable["name"]: variable for variable in policy["spec"]["variables"]}
         variables["trustedUsers"]["expression"] = json.dumps(self.config.get("trusted_users", []))
+        if accounts := self.config.get("service_accounts"):
+            users = [f"system:serviceaccount:{account.replace('/', ':')}" for account in accounts]
+            variables["writers"]["expression"] = json.dumps(users)
         if self.config.get("protect_delete"):
             policy["spec"]["matchConstraints"]["resourceRules"][0]["operations"].append("DELETE")
         if not self.config.get("enforce", True):

@@ -27,7 +27,7 @@ class Request:
     @property
     def names(self) -> frozenset[str]:
         """Every name that the request gives: of ``deletecollection`` only the objects carry one."""
-        found = {self.name, *(mapping(obj, "metadata").get("name") for obj in (self.object, self.old))}
+        found = [self.name, *(mapping(obj, "metadata").get("name") for obj in (self.object, self.old))]
         return frozenset(name for name in found if isinstance(name, str) and name)
 
     @property
