@@ -14,7 +14,7 @@ from sidecar.config import WRITTEN_OUT
 from sidecar.config_maps import ConfigMaps
 from sidecar.connection import JsonObject
 from sidecar.events import ACCOUNT, Recorder, config_map
-from sidecar.generated import CONFIG_MAP, Generated
+from sidecar.generated import Generated
 from sidecar.holmes import Refresher
 from sidecar.leader import Election
 from sidecar.live import LiveSource
@@ -23,8 +23,6 @@ from sidecar.publication import Targets
 from sidecar.reconcile import Once, Reconciler
 from sidecar.settings import Settings
 from sidecar.sources import (
-    OVERRIDES_MAP,
-    OWN_CONFIG,
     ClusterSource,
     ConfigMapText,
     FileText,
@@ -34,6 +32,7 @@ from sidecar.sources import (
 from sidecar.store import Store
 from sidecar.threads import Part
 from sidecar.watch import Watch
+from toolset.names import CONFIG, GENERATED, OVERRIDES, OVERRIDES_KEY
 
 UNNAMED = "somebody (fields of ours were removed, which leaves no manager's name)"
 """Kubernetes: Server-Side Apply. A manager is recorded for fields that are there."""
@@ -124,7 +123,7 @@ def to_follow(cluster: Cluster, wanted: Wanted, metrics: Metrics) -> Settings:
     parts += [recorder, reconciler.election, reconciler]
 
     def wrong_config(problem: str) -> None:
-        about = config_map(wanted.namespace, OWN_CONFIG)
+        about = config_map(wanted.namespace, CONFIG)
         recorder.record(
             about, "Warning", "InvalidConfiguration", f"not used, the last good one stays: {problem}"
         )
@@ -158,8 +157,8 @@ def _texts(cluster: Cluster, wanted: Wanted) -> tuple[ConfigMapText | None, Conf
     if not namespace:
         return None, None
     return (
-        ConfigMapText(cluster, namespace, OWN_CONFIG, "config.yaml", WRITTEN_OUT),
-        ConfigMapText(cluster, namespace, OVERRIDES_MAP, "overrides.yaml"),
+        ConfigMapText(cluster, namespace, CONFIG, "config.yaml", WRITTEN_OUT),
+        ConfigMapText(cluster, namespace, OVERRIDES, OVERRIDES_KEY),
     )
 
 
@@ -168,10 +167,10 @@ def _reconciler(
 ) -> Reconciler:
     def drift(existing: Generated | None, namespace: str, action: str, done: str) -> None:
         metrics.drift.labels(action).inc()
-        about = config_map(namespace, CONFIG_MAP, existing.uid if existing else "")
+        about = config_map(namespace, GENERATED, existing.uid if existing else "")
         who = (existing and existing.touched_by) or UNNAMED
         what = f"was changed by {who}" if existing else "was deleted"
-        message = f"configmap {namespace}/{CONFIG_MAP} {what}, and {done} by {ACCOUNT}"
+        message = f"configmap {namespace}/{GENERATED} {what}, and {done} by {ACCOUNT}"
         recorder.record(about, "Warning", f"Drift{action.capitalize()}", message)
 
     def led() -> None:

@@ -1,4 +1,4 @@
-"""The command ``dynamic-toolset``."""
+"""What of the command ``dynamic-toolset`` finds and publishes; ``process.cli`` puts it together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
 
-from sidecar import assembly, log, validation
+from process import log
+from process.options import address, cluster_options, log_options, options
+from sidecar import assembly, validation
 from sidecar.assembly import Wanted
 from sidecar.cluster import Cluster
 from sidecar.connection import ClusterError
@@ -22,41 +24,15 @@ from sidecar.metrics import Metrics
 from sidecar.output import FORMATS, as_table
 from sidecar.settings import Settings
 from sidecar.sources import SourceError, WrongTextError
-from toolset import __version__, render
+from toolset import render
 from toolset.text import printable
 
 EXIT_CONFIG = os.EX_CONFIG
 """78: the configuration is wrong, and starting again will not help (sysexits.h)."""
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def _address(_: click.Context, option: click.Parameter, value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
-        raise click.BadParameter(
-            f"{value!r}: expected HOST:PORT, such as 127.0.0.1:8080 or [::]:8080", param=option
-        )
-    return value
-
-
-_where = _options(
+_where = options(
     click.option("--config", metavar="FILE", envvar="CONFIG_FILE", help="The service's config.yaml."),
-    click.option(
-        "--kubeconfig", metavar="FILE", envvar="KUBECONFIG", default="", help="Which cluster, as kubectl."
-    ),
-    click.option(
-        "--context", metavar="NAME", envvar="DYNAMIC_TOOLSET_CONTEXT", default="", help="A context of it."
-    ),
+    cluster_options,
     click.option(
         "--from",
         "manifests",
@@ -70,10 +46,7 @@ _where = _options(
         envvar="DYNAMIC_TOOLSET_NO_PROBE",
         help="Ask no Service what it is: all unproven.",
     ),
-    click.option(
-        "--log-format", type=click.Choice(log.FORMATS), envvar="LOG_FORMAT", default="text", show_default=True
-    ),
-    click.option("--log-level", type=click.Choice(log.LEVELS), envvar="LOG_LEVEL", default=None),
+    log_options,
     click.option(
         "--cluster-domain",
         envvar="CLUSTER_DOMAIN",
@@ -84,13 +57,7 @@ _where = _options(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="dynamic-toolset")
-def main() -> None:
-    """Finds a cluster's observability backends and writes the toolset file that HolmesGPT reads."""
-
-
-@main.command()
+@click.command()
 @_where
 @click.option("--output", "-o", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 def discover(output: str, log_level: str | None, **where: Any) -> None:
@@ -108,7 +75,7 @@ def discover(output: str, log_level: str | None, **where: Any) -> None:
     click.echo(FORMATS[output](controller.report.discovery, _rendering(controller)), nl=False)
 
 
-@main.command("explain")
+@click.command("explain")
 @click.argument("service", metavar="NAMESPACE/NAME")
 @_where
 def explain_command(service: str, log_level: str | None, **where: Any) -> None:
@@ -131,7 +98,7 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     click.echo(text, nl=False)
 
 
-@main.command()
+@click.command()
 @_where
 @click.option(
     "--toolset-file",
@@ -148,7 +115,7 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     envvar="DYNAMIC_TOOLSET_HTTP",
     default="0.0.0.0:8080",
     show_default=True,
-    callback=_address,
+    callback=address,
     help="Where /health, /ready and /startz are served.",
 )
 @click.option(
@@ -157,7 +124,7 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     envvar="DYNAMIC_TOOLSET_METRICS",
     default="0.0.0.0:9090",
     show_default=True,
-    callback=_address,
+    callback=address,
     help="Where /metrics is served.",
 )
 @click.option("--once", is_flag=True, envvar="DYNAMIC_TOOLSET_ONCE", help="One pass, a table, the end.")
@@ -220,7 +187,7 @@ def run(http: str, metrics: str, once: bool, sidecar: bool, log_level: str | Non
     Server(controller, counted, http, metrics).run()
 
 
-@main.command()
+@click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option(
     "--kind",

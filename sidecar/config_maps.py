@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from sidecar.connection import ClusterError, ConflictError, JsonObject, NotFoundError
-from sidecar.generated import ADOPT, CONFIG_MAP, ConfigMapData, Generated, manifest
+from sidecar.generated import ADOPT, ConfigMapData, Generated, manifest
 from sidecar.store import Store
+from toolset.names import GENERATED
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class ConfigMaps:
         Raises:
             NotWrittenError: it is not so, and was counted and told.
         """
-        existing = self.store.get(namespace, CONFIG_MAP)
+        existing = self.store.get(namespace, GENERATED)
         try:
             if desired is None:
                 if existing is not None and self._ours(existing) and not existing.going:
@@ -98,10 +99,10 @@ class ConfigMaps:
                 self._write(namespace, existing, desired, repair)
         except ConflictError as error:
             raise self._failed(
-                namespace, f"{namespace}/{CONFIG_MAP} changed meanwhile, tried again: {error}"
+                namespace, f"{namespace}/{GENERATED} changed meanwhile, tried again: {error}"
             ) from error
         except ClusterError as error:
-            raise self._failed(namespace, f"{namespace}/{CONFIG_MAP} was not written: {error}") from error
+            raise self._failed(namespace, f"{namespace}/{GENERATED} was not written: {error}") from error
 
     def _ours(self, existing: Generated) -> bool:
         """Also where somebody took every mark of ours from one that this process wrote."""
@@ -111,17 +112,17 @@ class ConfigMaps:
         self._written[namespace] = desired
         self._uids[namespace] = existing.uid
         self.confirmed.add(namespace)
-        self._tell(namespace, logging.INFO, f"configmap {namespace}/{CONFIG_MAP} up to date")
+        self._tell(namespace, logging.INFO, f"configmap {namespace}/{GENERATED} up to date")
 
     def _write(
         self, namespace: str, existing: Generated | None, desired: ConfigMapData, repair: bool
     ) -> None:
-        name = f"configmap {namespace}/{CONFIG_MAP}"
+        name = f"configmap {namespace}/{GENERATED}"
         if existing is not None and not self._ours(existing):
             raise self._failed(
                 namespace,
-                f"{namespace}/{CONFIG_MAP} was not made by this service and is left alone: delete it, or "
-                f"hand it over: kubectl annotate configmap {CONFIG_MAP} -n {namespace} {ADOPT}=true",
+                f"{namespace}/{GENERATED} was not made by this service and is left alone: delete it, or "
+                f"hand it over: kubectl annotate configmap {GENERATED} -n {namespace} {ADOPT}=true",
             )
         if existing is not None and existing.going:
             self._tell(namespace, logging.INFO, f"{name} is being deleted; written again once it is gone")
@@ -152,7 +153,7 @@ class ConfigMaps:
     def _retire(self, existing: Generated) -> None:
         """Nothing is discovered there any more: the ConfigMap goes, unless it holds keys of others."""
         namespace = existing.namespace
-        name = f"configmap {namespace}/{CONFIG_MAP}"
+        name = f"configmap {namespace}/{GENERATED}"
         if existing.held(datetime.now(UTC)):
             self._tell(namespace, logging.WARNING, f"{name} is left alone until {existing.hold_until}")
             return
@@ -171,19 +172,19 @@ class ConfigMaps:
     def _delete(self, existing: Generated) -> None:
         with contextlib.suppress(NotFoundError):
             self._cluster.delete_config_map(
-                existing.namespace, CONFIG_MAP, existing.uid, existing.resource_version
+                existing.namespace, GENERATED, existing.uid, existing.resource_version
             )
-        self.store.drop({"metadata": {"namespace": existing.namespace, "name": CONFIG_MAP}})
+        self.store.drop({"metadata": {"namespace": existing.namespace, "name": GENERATED}})
 
     def follow(self, namespace: str, desired: ConfigMapData | None, leader: str) -> None:
         """Says what is seen of a ConfigMap that another replica writes."""
-        existing = self.store.get(namespace, CONFIG_MAP)
+        existing = self.store.get(namespace, GENERATED)
         if existing is None or desired is None:
             return
         self.confirmed.add(namespace)
         seen = "up to date" if existing.holds(desired) else "not yet as it should be"
         who = f"written by leader {leader}" if leader else "and nobody leads"
-        self._tell(namespace, logging.INFO, f"configmap {namespace}/{CONFIG_MAP} {seen}, {who}")
+        self._tell(namespace, logging.INFO, f"configmap {namespace}/{GENERATED} {seen}, {who}")
 
     def unseen(self, problem: str) -> str:
         """Says that it is not known which ConfigMaps there are, so that none is written."""

@@ -12,9 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sidecar.conditions import REPORTER
-
-CONFIG_MAP = "kubernaut-toolset-config"
-"""The generated ConfigMap, in each namespace where something was discovered."""
+from toolset.names import GENERATED, GENERATED_KEYS, HOLD_UNTIL
 
 LABELS = {
     "app.kubernetes.io/name": "kubernaut",
@@ -22,14 +20,8 @@ LABELS = {
     "app.kubernetes.io/managed-by": REPORTER,
 }
 
-KEYS = ("custom_toolset.yaml", "toolset.json", "services.yaml")
-"""The keys that are ours; any other one in the ConfigMap is somebody else's."""
-
 ADOPT = "kubernaut.io/adopt"
 """Annotation by which people hand over a ConfigMap that was not ours."""
-
-HOLD_UNTIL = "kubernaut.io/hold-until"
-"""Annotation of break-glass users: we leave the object alone until then (RFC 3339)."""
 
 LONGEST_HOLD = timedelta(hours=24)
 """A hold that ends later is none: a typing error must not switch repair off for good."""
@@ -70,8 +62,8 @@ class Generated:
             namespace=metadata["namespace"],
             uid=metadata.get("uid", ""),
             resource_version=metadata.get("resourceVersion", ""),
-            digests={key: _digest(data[key]) for key in KEYS if key in data},
-            foreign=tuple(sorted({*data, *(obj.get("binaryData") or ())} - set(KEYS))),
+            digests={key: _digest(data[key]) for key in GENERATED_KEYS if key in data},
+            foreign=tuple(sorted({*data, *(obj.get("binaryData") or ())} - set(GENERATED_KEYS))),
             labelled=all(labels.get(key) == value for key, value in LABELS.items()),
             ours=(
                 labels.get("app.kubernetes.io/managed-by") == REPORTER
@@ -98,7 +90,7 @@ def manifest(namespace: str, data: ConfigMapData) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": CONFIG_MAP, "namespace": namespace, "labels": dict(LABELS)},
+        "metadata": {"name": GENERATED, "namespace": namespace, "labels": dict(LABELS)},
         "data": dict(data),
     }
 

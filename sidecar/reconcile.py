@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from sidecar.backoff import Backoff
 from sidecar.cluster import Cluster, Resource
 from sidecar.config_maps import ConfigMaps, NotWrittenError
-from sidecar.generated import CONFIG_MAP, ConfigMapData, Generated
+from sidecar.generated import ConfigMapData, Generated
 from sidecar.leader import Election
 from sidecar.threads import Part
 from sidecar.watch import Watch, Watches
+from toolset.names import GENERATED
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Reconciler(Part):
         """What is not as it should be, one sentence each; replaced whole."""
         self._watches = Watches(
             cluster,
-            lambda namespace: Resource.named("configmaps", CONFIG_MAP, namespace),
+            lambda namespace: Resource.named("configmaps", GENERATED, namespace),
             config_maps.store,
             changed=self.wake,
             restarted=restarted,
@@ -181,7 +182,7 @@ class Once:
         objects = (
             obj
             for namespace in desired.namespaces or ("",)
-            for obj in self._cluster.objects(Resource.named("configmaps", CONFIG_MAP, namespace))
+            for obj in self._cluster.objects(Resource.named("configmaps", GENERATED, namespace))
         )
         return self._config_maps.publish(desired.data, objects, repair=desired.repair)
 
@@ -196,7 +197,7 @@ def recall(cluster: Cluster, namespace: str) -> str:
     Raises:
         ClusterError: it cannot be read.
     """
-    obj = cluster.config_map(namespace, CONFIG_MAP)
+    obj = cluster.config_map(namespace, GENERATED)
     if obj is None or not Generated.from_object(obj).ours:
         return ""
     return str((obj.get("data") or {}).get("toolset.json") or "")

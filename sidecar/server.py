@@ -11,14 +11,13 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, cast
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import make_wsgi_app
 
+from process.serving import SETTINGS
 from sidecar.api import create_app
 from sidecar.controller import Controller
 from sidecar.metrics import Metrics
@@ -56,17 +55,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load_config(self) -> None:
         """Gunicorn's settings; its own command line and files are not read."""
         settings = {
+            **SETTINGS,
             "bind": [self._http, self._metrics_address],
-            "workers": 1,
             "worker_class": Worker,
             "threads": THREADS,
             "graceful_timeout": GRACE_SECONDS,
             "keepalive": 15,
-            "logger_class": _Logger,
-            # It would lie below $HOME, which is read-only in a pod; nobody needs it.
-            "control_socket_disable": True,
-            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - heartbeat file
-            "proc_name": "dynamic-toolset",
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
@@ -104,16 +98,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         controller.stop()
         signal.signal(signal.SIGALRM, lambda *_: super(Worker, self).handle_exit(signal.SIGTERM, None))
         signal.setitimer(signal.ITIMER_REAL, DRAIN_SECONDS)
-
-
-class _Logger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Gunicorn's words in our format; what it says of starting and stopping is of no use to operators."""
-
-    def setup(self, cfg: Any) -> None:
-        """Takes gunicorn's own handlers away."""
-        del cfg
-        self.error_log.handlers = []
-        self.error_log.propagate = True
-        self.error_log.setLevel(logging.WARNING)
-        self.access_log.handlers = []
-        self.access_log.propagate = False

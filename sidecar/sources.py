@@ -22,9 +22,6 @@ from toolset.service import Service
 
 log = logging.getLogger(__name__)
 
-OWN_CONFIG = "kubernaut-dynamic-toolset-config"
-OVERRIDES_MAP = "kubernaut-toolset-overrides"
-
 
 class SourceError(Exception):
     """The Services could not be seen, which is not the same as there being none."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from toolset.yaml_source import parse
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -32,3 +34,17 @@ class Credentials:
     def of(self, service: str, kind: str) -> Binding | None:
         """The binding of a Service of a type."""
         return next((b for b in self.bindings if (b.service, b.type) == (service, kind)), None)
+
+
+def allowed_env_of(text: str) -> frozenset[str]:
+    """``credentials.allowed_env`` of a ``config.yaml``, for who needs nothing else of it.
+
+    Raises:
+        YamlError: the text is no YAML. What else may be wrong with it is not looked at.
+    """
+    value = parse(text).data
+    for key in ("service_discovery", "credentials", "allowed_env"):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return (
+        frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
+    )

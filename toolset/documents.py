@@ -8,20 +8,27 @@ and overrides that ask for it are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from toolset.names import GENERATED_KEYS
 from toolset.schema import Strict, flatten
-from toolset.yaml_source import Document, Path, Problem
+from toolset.yaml_source import Document, Path, Problem, YamlError, parse
 
 MAX_BYTES = 1024 * 1024 - 64 * 1024
 """What fits into a ConfigMap (1 MiB, Kubernetes: ConfigMaps) beside its metadata."""
 
+MAX_MARKS = 100_000
+"""Lines and separators of one text: what we generate fills 1 MiB with half as many."""
+
+MAX_ENTRIES = 10_000
+"""Toolsets or Services of one document: as many would not fit into a ConfigMap."""
+
 SECTIONS = ("toolsets", "mcp_servers")
 
-_ENV = re.compile(r"\{\{ env\.([A-Za-z_][A-Za-z0-9_]*) \}\}")
+ENV = re.compile(r"\{\{ env\.([A-Za-z_][A-Za-z0-9_]*) \}\}")
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _SECRET_FIELD = re.compile(r"(password|passwd|api_?key|token|secret|authorization|credential)", re.IGNORECASE)
 _NOT_SECRET = frozenset({"token_url", "secret_name"})
@@ -102,6 +109,47 @@ def services_problems(document: Document) -> list[Problem]:
     return schema_problems(_ServicesYaml(), document)
 
 
+def generated_problems(
+    key: str, text: str, *, allowed_env: frozenset[str] | None = None
+) -> Sequence[Problem]:
+    """Everything wrong with one key of a generated ConfigMap; empty when it may be published."""
+    if key not in GENERATED_KEYS:
+        return [Problem(0, "", f"no key of a generated ConfigMap; those are {', '.join(GENERATED_KEYS)}")]
+    try:
+        document = _parse_bounded(text)
+    except YamlError as error:
+        return error.problems
+    if key == "toolset.json":
+        return toolset_json_problems(document)
+    if key == "services.yaml":
+        return services_problems(document)
+    return toolset_file_problems(document, allowed_env=allowed_env)
+
+
+def overrides_problems(text: str, *, allowed_env: frozenset[str] | None = None) -> Sequence[Problem]:
+    """Everything wrong with overrides; empty when they will be merged, or when there are none."""
+    try:
+        document = _parse_bounded(text)
+    except YamlError as error:
+        return error.problems
+    return toolset_file_problems(document, allowed_env=allowed_env) if document.data is not None else ()
+
+
+def _parse_bounded(text: str) -> Document:
+    """Reads a text of somebody who may want us to be busy for long.
+
+    Raises:
+        YamlError: as :func:`~toolset.yaml_source.parse`, and what would take seconds to check.
+    """
+    if sum(text.count(mark) for mark in ("\n", ",", "[", "{", "- ", "? ")) > MAX_MARKS:
+        raise YamlError([Problem(0, "", f"more than {MAX_MARKS} lines and values: too many to check")])
+    document = parse(text)
+    for section, value in document.data.items() if isinstance(document.data, Mapping) else ():
+        if isinstance(value, list | Mapping) and len(value) > MAX_ENTRIES:
+            raise YamlError([document.problem((section,), f"more than {MAX_ENTRIES} entries")])
+    return document
+
+
 def schema_problems(schema: Schema, document: Document) -> list[Problem]:
     """What a marshmallow schema finds, with lines."""
     errors = schema.validate(document.data)
@@ -117,7 +165,7 @@ def entry_problems(section: str, name: str, entry: Any) -> list[str]:
         return [f"{section}.{name}: expected a mapping, found {type(entry).__name__}"]
     return [
         f"{section}: the key {path[-1]!r} holds a dot"
-        for path, value in _walk({name: entry}, (section,))
+        for path, value in walk({name: entry}, (section,))
         if isinstance(path[-1], str) and "." in path[-1] and value is not None
     ]
 
@@ -130,7 +178,7 @@ def text_problems(key: str, value: str, allowed_env: frozenset[str]) -> list[str
 def _content(
     data: Mapping[str, Any], path: Path, allowed_env: frozenset[str] | None
 ) -> Iterator[tuple[Path, str]]:
-    for place, value in _walk(data, path):
+    for place, value in walk(data, path):
         key = place[-1]
         if isinstance(key, str) and "." in key:
             yield place, "a key must not hold a dot: HolmesGPT would refuse the whole file"
@@ -141,25 +189,25 @@ def _content(
 
 
 def _text(key: str, value: str, allowed_env: frozenset[str] | None) -> Iterator[str]:
-    if _TEMPLATE.search(_ENV.sub("", value)):
+    if _TEMPLATE.search(ENV.sub("", value)):
         yield "holds a template; only {{ env.NAME }} is allowed"
-    for name in _ENV.findall(value):
+    for name in ENV.findall(value):
         if allowed_env is not None and name not in allowed_env:
             yield f"names the variable {name}, which credentials.allowed_env does not list"
-    if _SECRET_FIELD.search(key) and key not in _NOT_SECRET and not _ENV.search(value):
+    if _SECRET_FIELD.search(key) and key not in _NOT_SECRET and not ENV.search(value):
         yield "looks like a secret: write {{ env.NAME }} and give HolmesGPT that variable"
     userinfo = _USERINFO.search(value)
-    if userinfo and not _ENV.search(userinfo.group(1)):
+    if userinfo and not ENV.search(userinfo.group(1)):
         yield "holds a password in a URL: write {{ env.NAME }} and give HolmesGPT that variable"
 
 
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     """Every value of a document below its root, with its path."""
     if path:
         yield path, value
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _walk(inner, (*path, key))
+            yield from walk(inner, (*path, key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _walk(inner, (*path, index))
+            yield from walk(inner, (*path, index))

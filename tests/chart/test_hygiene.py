@@ -19,13 +19,19 @@ EVERYTHING = {
     },
     "tuning": "fast",
     "namespaces": ["shop"],
+    "guard": {"mode": "both"},
 }
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
 
 
 @pytest.fixture(scope="module")
 def everything(helm: Helm) -> Rendered:
-    return helm.render(EVERYTHING)
+    return helm.render(EVERYTHING, "--kube-version", "1.35.0")
 
 
 def pods(rendered: Rendered) -> list[dict[str, Any]]:
@@ -110,7 +116,7 @@ def test_lint_finds_nothing(helm: Helm) -> None:
 
 
 def test_network_policy_lets_nothing_reach_the_clouds_metadata(everything: Rendered) -> None:
-    policy = everything.one("NetworkPolicy")["spec"]
+    policy = everything.one("NetworkPolicy", "kubernaut-dynamic-toolsets")["spec"]
     for rule in policy["egress"]:
         assert rule["to"], "an empty `to` means everywhere"
         for peer in rule["to"]:

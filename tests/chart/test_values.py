@@ -12,6 +12,7 @@ POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
 DIGEST = "sha256:" + "0" * 64
 SIDECAR = {"writer": "sidecar"}
+GUARD = {"guard": {"mode": "webhook"}}
 
 # value: what it is set to (and what must be set besides), then kind/name, path and what is there.
 EFFECTS: dict[str, tuple[Any, Mapping[str, Any], str, str, Any]] = {
@@ -52,6 +53,11 @@ EFFECTS: dict[str, tuple[Any, Mapping[str, Any], str, str, Any]] = {
     "serviceAccount.annotations": ({"a": "b"}, {}, "ServiceAccount", "metadata.annotations", {"a": "b"}),
     "rbac.create": (False, {}, "ClusterRole", "", None),
     "rbac.leastPrivilege": (True, {}, "ClusterRole", "rules.6.resourceNames", ["kubernaut-toolset-config"]),
+    "guard.mode": ("webhook", {}, "Deployment/kubernaut-toolset-webhook", f"{CONTAINER}.args.0", "webhook"),
+    "guard.replicas": (3, GUARD, "Deployment/kubernaut-toolset-webhook", "spec.replicas", 3),
+    "guard.port": (10250, GUARD, "Deployment/kubernaut-toolset-webhook", f"{CONTAINER}.ports.0.containerPort", 10250),
+    "guard.resources": ({"limits": {"memory": "9Gi"}}, GUARD, "Deployment/kubernaut-toolset-webhook", f"{CONTAINER}.resources.limits.memory", "9Gi"),
+    "guard.certificate.secretName": ("mine", GUARD, "Secret/mine", "metadata.name", "mine"),
     "networkPolicy.enabled": (True, {}, "NetworkPolicy", "spec.policyTypes", ["Ingress", "Egress"]),
     "networkPolicy.backendNamespaces": (["shop"], {"networkPolicy": {"enabled": True}}, "NetworkPolicy", "spec.egress.2.to.0.namespaceSelector.matchExpressions.0.values", ["shop"]),
     "networkPolicy.apiServerCIDRs": (["10.0.0.1/32"], {"networkPolicy": {"enabled": True}}, "NetworkPolicy", "spec.egress.1.to", [{"ipBlock": {"cidr": "10.0.0.1/32"}}]),
@@ -78,6 +84,15 @@ ELSEWHERE = {
     "global": "test_image_registry_of_a_parent_wins, and image.pullSecrets above",
     "tuning": "test_config.py",
     "config": "test_config.py",
+    "guard.enforce": "test_guard.py",
+    "guard.protectDelete": "test_guard.py",
+    "guard.serviceAccounts": "test_guard.py",
+    "guard.trustedUsers": "test_guard.py",
+    "guard.trustedGroups": "test_guard.py",
+    "guard.failurePolicy": "test_guard.py",
+    "guard.timeoutSeconds": "test_guard.py",
+    "guard.certificate.mode": "test_guard.py",
+    "guard.certificate.issuerRef": "test_guard.py",
     "sidecar.ownIdentity": "test_subchart.py",
     "sidecar.resources": "test_subchart.py",
     "sidecar.httpPort": "test_subchart.py",

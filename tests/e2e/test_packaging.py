@@ -13,7 +13,7 @@ def test_an_installed_package_works_without_its_checkout(tmp_path: Path) -> None
     subprocess.run([*pip, "--target", str(tmp_path / "site"), str(ROOT)], check=True, timeout=120)
     program = (
         "import sys, toolset; assert toolset.__file__.startswith(sys.argv.pop(1)), toolset.__file__;"
-        "from sidecar.cli import main; main()"
+        "from process.cli import main; main()"
     )
     arguments = [str(tmp_path / "site"), "discover", "--from", str(ROOT / "examples/cluster"), "-o", "json"]
     done = subprocess.run(

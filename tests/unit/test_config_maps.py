@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from sidecar.config_maps import ConfigMaps, NotWrittenError
 from sidecar.connection import ClusterError, ConflictError, ForbiddenError
-from sidecar.generated import ADOPT, CONFIG_MAP, HOLD_UNTIL, LABELS, manifest
+from sidecar.generated import ADOPT, LABELS, manifest
 from sidecar.metrics import Metrics
+from toolset.names import GENERATED, HOLD_UNTIL
 
 DATA = {"custom_toolset.yaml": "a", "toolset.json": "b", "services.yaml": "c"}
 
@@ -183,7 +184,7 @@ def test_one_that_somebody_made_immutable_is_made_anew(place: Place) -> None:
 )
 def test_a_refusal_is_told_with_its_reason_and_counted(place: Place, error: ClusterError) -> None:
     place.cluster.refuses = error
-    with pytest.raises(NotWrittenError, match=f"shop/{CONFIG_MAP} .*{error}"):
+    with pytest.raises(NotWrittenError, match=f"shop/{GENERATED} .*{error}"):
         place.maps.put("shop", DATA)
     assert place.counted("failed") == 1
     place.cluster.refuses = None
@@ -192,7 +193,7 @@ def test_a_refusal_is_told_with_its_reason_and_counted(place: Place, error: Clus
 
 
 def test_all_at_once_one_that_fails_costs_no_other(place: Place) -> None:
-    stranger = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP, "namespace": "a"}}
+    stranger = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": GENERATED, "namespace": "a"}}
     failures = place.maps.publish({"a": DATA, "b": DATA}, [stranger])
     assert len(failures) == 1
     assert [obj["metadata"]["namespace"] for obj in place.cluster.applied] == ["b"]

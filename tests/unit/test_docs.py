@@ -9,6 +9,9 @@ from prometheus_client import CollectorRegistry
 from sidecar import cli, config
 from sidecar.metrics import Metrics
 from toolset import catalogue
+from webhook import cli as guard_cli
+from webhook import config as guard_config
+from webhook.metrics import Metrics as GuardMetrics
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
@@ -28,7 +31,10 @@ def test_the_defaults_that_are_written_out_are_the_defaults() -> None:
     assert config.read_config(config.WRITTEN_OUT, frozenset()) == config.Config()
 
 
-@pytest.mark.parametrize("option", [option for option in cli.run.params if option.name != "help"])
+OPTIONS = [*cli.run.params, *guard_cli.webhook.params]
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.name != "help"])
 def test_every_option_and_its_variable_is_documented(option: object) -> None:
     assert option.opts[0] in CONFIGURATION  # type: ignore[attr-defined]
     assert f"`{option.envvar}`" in CONFIGURATION  # type: ignore[attr-defined]
@@ -37,13 +43,31 @@ def test_every_option_and_its_variable_is_documented(option: object) -> None:
 def test_every_metric_is_documented() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
+    GuardMetrics(registry)
     for metric in registry.collect():
         assert metric.name in CONFIGURATION
 
 
+def test_the_guards_documented_configuration_is_its_defaults_and_holds_every_key() -> None:
+    text = (ROOT / "docs/guard.md").read_text().rpartition("```yaml\n")[2].partition("```")[0]
+    assert guard_config.read_config(text) == guard_config.Config()
+    for key in (*vars(guard_config.Config()), *vars(guard_config.Certificate())):
+        assert re.search(rf"^ +{key}:", text, re.MULTILINE), key
+
+
+def test_sidecar_and_webhook_do_not_know_each_other() -> None:
+    allowed = {"toolset": {"toolset"}, "process": {"toolset", "process"}}
+    for package in ("toolset", "process", "sidecar", "webhook"):
+        for module in (ROOT / package).glob("**/*.py"):
+            imported = re.findall(
+                r"^ *(?:from|import) (toolset|process|sidecar|webhook)\b", module.read_text(), re.MULTILINE
+            )
+            assert set(imported) <= allowed.get(package, {"toolset", "process", package}), module
+
+
 def test_every_module_is_in_the_architecture() -> None:
     architecture = (ROOT / "docs/architecture.md").read_text()
-    for package in ("toolset", "sidecar"):
+    for package in ("toolset", "process", "sidecar", "webhook"):
         for module in (ROOT / package).glob("[a-z]*.py"):
             assert module.name in architecture, module.name
 

@@ -1,0 +1,56 @@
+{{/* What the guard's templates share. */}}
+
+{{- define "dynamic-toolset.guard.name" -}}
+{{- include "dynamic-toolset.named" (list . "kubernaut-toolset-webhook") -}}
+{{- end }}
+
+{{/* webhook, policy, both or off. (YAML reads a bare off as false.) */}}
+{{- define "dynamic-toolset.guard.mode" -}}
+{{- toString .Values.guard.mode | replace "false" "off" -}}
+{{- end }}
+
+{{/* "true" where there is a webhook, or nothing. */}}
+{{- define "dynamic-toolset.guard.webhook" -}}
+{{- if has (include "dynamic-toolset.guard.mode" .) (list "webhook" "both") }}true{{ end -}}
+{{- end }}
+
+{{/* "true" where there is a policy, or nothing. */}}
+{{- define "dynamic-toolset.guard.policy" -}}
+{{- if has (include "dynamic-toolset.guard.mode" .) (list "policy" "both") }}true{{ end -}}
+{{- end }}
+
+{{- define "dynamic-toolset.guard.secretName" -}}
+{{- .Values.guard.certificate.secretName | default (include "dynamic-toolset.guard.name" .) -}}
+{{- end }}
+
+{{/* Accounts that write what is generated, as {accounts: [namespace/name…]}: the service's own, then others'. */}}
+{{- define "dynamic-toolset.guard.accounts" -}}
+{{- $own := printf "%s/%s" .Release.Namespace (include "dynamic-toolset.serviceAccountName" .) -}}
+{{- dict "accounts" (uniq (prepend .Values.guard.serviceAccounts $own)) | toYaml -}}
+{{- end }}
+
+{{/* The webhook's guard.yaml. */}}
+{{- define "dynamic-toolset.guard.config" -}}
+guard:
+  name: {{ include "dynamic-toolset.guard.name" . }}
+  enforce: {{ .Values.guard.enforce }}
+  protect_delete: {{ .Values.guard.protectDelete }}
+  service_accounts: {{ (include "dynamic-toolset.guard.accounts" . | fromYaml).accounts | toJson }}
+  trusted_users: {{ .Values.guard.trustedUsers | toJson }}
+  trusted_groups: {{ .Values.guard.trustedGroups | toJson }}
+  failure_policy: {{ .Values.guard.failurePolicy }}
+  timeout: {{ .Values.guard.timeoutSeconds }}s
+  certificate:
+    mode: {{ .Values.guard.certificate.mode }}
+    secret: {{ include "dynamic-toolset.guard.secretName" . }}
+{{- end }}
+
+{{- define "dynamic-toolset.guard.validate" -}}
+{{- $version := .Capabilities.KubeVersion.Version -}}
+{{- if and (include "dynamic-toolset.guard.policy" .) (semverCompare "<1.30.0-0" $version) -}}
+{{- fail (printf "dynamic-toolset: guard.mode=%s needs ValidatingAdmissionPolicy, which Kubernetes has from 1.30; this is %s. Use guard.mode=webhook" .Values.guard.mode $version) -}}
+{{- end -}}
+{{- if and (eq .Values.guard.certificate.mode "existing") (not .Values.guard.certificate.secretName) -}}
+{{- fail "dynamic-toolset: guard.certificate.mode is existing, so guard.certificate.secretName must say which Secret holds tls.crt, tls.key and ca.crt" -}}
+{{- end -}}
+{{- end }}
