@@ -70,7 +70,9 @@ def test_a_wrong_configuration_does_not_end_it(start: Start, base: Path, tmp_pat
     assert running.logged("service_discovery.colour")
     assert running.toolsets() == {"internet": {"enabled": False}}, "nobody knows what the operator wants"
 
-    config.write_text("service_discovery: {service_patterns: {grafana: {enabled: false}}}\n")
+    mended = tmp_path / "mended.yaml"
+    mended.write_text("service_discovery: {service_patterns: {grafana: {enabled: false}}}\n")
+    mended.replace(config)  # as a mounted ConfigMap changes: a file half written is another configuration
     until(lambda: "prometheus/metrics" in running.toolsets(), "the mended one is used")
     assert "grafana/dashboards" not in running.toolsets()
 
