@@ -34,6 +34,21 @@ def test_a_mode_renders_what_it_says(helm: Helm, mode: str, webhook: bool, polic
     assert not rendered.all("ValidatingWebhookConfiguration"), "the webhook registers itself, once it serves"
 
 
+@pytest.mark.parametrize(
+    ("values", "guarded"),
+    [
+        ({}, True),
+        ({"writer": "sidecar"}, True),
+        ({"writer": "sidecar", "sidecar": {"ownIdentity": False}}, False),
+        ({"writer": "none"}, False),
+    ],
+)
+def test_by_default_who_writes_config_maps_guards_them(
+    helm: Helm, values: dict[str, Any], guarded: bool
+) -> None:
+    assert (f"Deployment/{NAME}" in helm.render(values).names()) == guarded
+
+
 def test_off_without_quotes_is_off(helm: Helm) -> None:
     assert f"Deployment/{NAME}" not in helm.render({"guard": {"mode": False}}).names()
 

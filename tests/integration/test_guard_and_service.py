@@ -9,7 +9,8 @@ import pytest
 
 from tests.guard import MODES, Guarded
 from tests.home import ACCOUNT, CONFIG_MAP, Home, service
-from tests.realparts import Serve, running_control_plane, until
+from tests.programs import Serve
+from tests.realparts import running_control_plane, until
 from tests.service import Start
 from toolset.names import HOLD_UNTIL
 

@@ -4,9 +4,10 @@
 {{- include "dynamic-toolset.named" (list . "kubernaut-toolset-webhook") -}}
 {{- end }}
 
-{{/* webhook, policy, both or off. (YAML reads a bare off as false.) */}}
+{{/* webhook, policy, both or off. (YAML reads a bare off as false.) By default who writes ConfigMaps guards them. */}}
 {{- define "dynamic-toolset.guard.mode" -}}
-{{- toString .Values.guard.mode | replace "false" "off" -}}
+{{- $writes := or (eq (include "dynamic-toolset.writer" .) "deployment") (include "dynamic-toolset.ownIdentity" .) -}}
+{{- toString .Values.guard.mode | replace "false" "off" | default (ternary "webhook" "off" (not (not $writes))) -}}
 {{- end }}
 
 {{/* "true" where there is a webhook, or nothing. */}}
