@@ -15,13 +15,13 @@ from toolset.names import GENERATED, OVERRIDES
 from toolset.text import printable
 from webhook import metrics as names
 from webhook import review
+from webhook.inject import Injected, Injection, inject
 from webhook.metrics import Metrics
 from webhook.policy import Policy, decide
-from webhook.request import Decision, Request
+from webhook.registration import PODS, REVIEWS
+from webhook.request import Decision, Request, mapping
 
 log = logging.getLogger(__name__)
-
-REVIEWS = "/validate"
 
 PATIENCE_SECONDS = 2.0
 """How long a review waits for another one's content to be checked; within every ``timeoutSeconds``."""
@@ -101,19 +101,52 @@ def _tell(asked: Request, decision: Decision, verdict: str) -> None:
         )
 
 
-def create_app(reviewer: Reviewer, upkeep: Upkeep, metrics: Metrics) -> Flask:
+class Injector:
+    """Adds the sidecar; counts and tells it. Whatever happens, the pod is made."""
+
+    def __init__(self, injection: Injection, metrics: Metrics) -> None:
+        self._injection = injection
+        self._metrics = metrics
+
+    def inject(self, asked: Request) -> Injected:
+        """What is done to the pod of a request."""
+        pod = asked.object or {}
+        name = mapping(pod, "metadata").get("name") or mapping(pod, "metadata").get("generateName")
+        try:
+            done = inject(pod, self._injection)
+            outcome = "injected" if done.patch else "refused" if done.warning else "complete"
+        except Exception:
+            log.exception("pod %s/%s has no sidecar: a bug, please report it", asked.namespace, name)
+            done, outcome = (
+                Injected(warning="no sidecar was added: a bug; the guard's log says more"),
+                "failed",
+            )
+        self._metrics.injections.labels(outcome).inc()
+        log.info("pod %s/%s: %s", asked.namespace, name, done.warning or outcome)
+        return done
+
+
+def create_app(
+    reviewer: Reviewer, upkeep: Upkeep, metrics: Metrics, injector: Injector | None = None
+) -> Flask:
     """The application."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = review.MAX_BYTES
     # Reviews are measured by us: the exporter would take as long as the verdict does.
-    PrometheusMetrics(app, registry=metrics.registry, excluded_paths=[REVIEWS, "/health", "/ready"])
+    PrometheusMetrics(app, registry=metrics.registry, excluded_paths=[REVIEWS, PODS, "/health", "/ready"])
+    _answer_problems(app, metrics)
 
     @app.post(REVIEWS)
     def validate() -> Response:
-        if request.mimetype != "application/json":
-            raise UnsupportedMediaType("expected Content-Type: application/json")
-        uid, asked = review.read(request.get_data(cache=False))
+        uid, asked = _asked()
         return Response(review.answer(uid, reviewer.decide(asked)), mimetype="application/json")
+
+    if injector:
+
+        @app.post(PODS)
+        def mutate() -> Response:
+            uid, asked = _asked()
+            return Response(review.patched(uid, injector.inject(asked)), mimetype="application/json")
 
     @app.get("/health")
     def health() -> tuple[Response, int]:
@@ -123,26 +156,35 @@ def create_app(reviewer: Reviewer, upkeep: Upkeep, metrics: Metrics) -> Flask:
     def ready() -> tuple[Response, int]:
         return _probe(upkeep.unready)
 
+    return app
+
+
+def _asked() -> tuple[str, Request]:
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("expected Content-Type: application/json")
+    return review.read(request.get_data(cache=False))
+
+
+def _answer_problems(app: Flask, metrics: Metrics) -> None:
+    """Problem details (RFC 9457) for whatever is no review."""
+
     @app.errorhandler(review.ReviewError)
     def no_review(error: review.ReviewError) -> tuple[Response, int]:
-        return _problem(400, "Bad Request", str(error))
+        return problem(400, "Bad Request", str(error))
 
     @app.errorhandler(HTTPException)
-    def problem(error: HTTPException) -> tuple[Response, int]:
-        answer, status = _problem(error.code or 500, error.name, error.description or "")
+    def refused(error: HTTPException) -> tuple[Response, int]:
+        answer, status = problem(error.code or 500, error.name, error.description or "")
         answer.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
         return answer, status
 
-    def _problem(status: int, title: str, detail: str) -> tuple[Response, int]:
-        """Problem details (RFC 9457)."""
-        if request.path == REVIEWS:
+    def problem(status: int, title: str, detail: str) -> tuple[Response, int]:
+        if request.path in {REVIEWS, PODS}:
             metrics.malformed.inc()
             log.warning("no AdmissionReview, %d %s: %s", status, title, printable(detail))
         answer = jsonify(type="about:blank", title=title, status=status, detail=detail)
         answer.mimetype = "application/problem+json"
         return answer, status
-
-    return app
 
 
 def _probe(reason: str) -> tuple[Response, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -14,18 +15,40 @@ from process.options import address, cluster_options, log_options
 from toolset.text import printable
 from toolset.yaml_source import YamlError
 from webhook.apiserver import ApiError, ApiServer
-from webhook.app import REVIEWS
-from webhook.config import Config, read_config
+from webhook.app import Injector, Reviewer
+from webhook.config import Config, read_config, read_injection
 from webhook.metrics import Metrics
 from webhook.registration import Registration, Target
+from webhook.rollout import Rollout
 from webhook.store import Memory, OwnSecret, SecretStore, Store
 from webhook.upkeep import Upkeep, Wishes
+
+T = TypeVar("T")
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
 @click.command()
 @click.option("--config", metavar="FILE", envvar="GUARD_CONFIG_FILE", help="The guard's guard.yaml.")
+@click.option(
+    "--injection",
+    metavar="FILE",
+    envvar="INJECTION_FILE",
+    help="What is added to HolmesGPT's pods, as the chart writes it: see docs/install.md.",
+)
+@click.option(
+    "--restart/--no-restart",
+    envvar="DYNAMIC_TOOLSET_RESTART",
+    default=True,
+    show_default=True,
+    help="Whether HolmesGPT's Deployments are restarted where their pods are older than the injection.",
+)
+@click.option(
+    "--withdraw",
+    is_flag=True,
+    envvar="DYNAMIC_TOOLSET_WITHDRAW",
+    help="Take the registration back, restart HolmesGPT without what was injected, and end.",
+)
 @click.option(
     "--listen",
     metavar="HOST:PORT",
@@ -47,6 +70,9 @@ LOOPBACK = ("127.0.0.1", "localhost")
 @log_options
 def webhook(
     config: str | None,
+    injection: str | None,
+    restart: bool,
+    withdraw: bool,
     listen: str,
     register: str,
     kubeconfig: str,
@@ -58,34 +84,53 @@ def webhook(
 
     POD_NAMESPACE is the service's own namespace, of the overrides and of the guard's Secret.
 
-    Exit code: 78 the configuration is wrong.
+    Exit codes: 1 not all could be withdrawn; 78 the configuration is wrong.
     """
     log.set_up(log_format, log_level or "info")
-    read = _config(config)
+    read = _read(config, read_config) if config else Config()
+    added = _read(injection, read_injection) if injection else None
     namespace = os.environ.get("POD_NAMESPACE", "")
     if register == "service" and not namespace:
         _exit("POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)")
     policy, metrics = read.policy(namespace), Metrics()
     target = _target(read, register, listen, namespace)
     api = None
-    if register != "none" or read.certificate.mode != "self":
+    if withdraw or register != "none" or read.certificate.mode != "self":
         try:
             api = ApiServer(kubeconfig, context)
         except ApiError as error:
             _exit(str(error))
-    registration = Registration(api, read, policy, target) if api and register != "none" else None
+    registers = api and (withdraw or register != "none")
+    registration = Registration(api, read, policy, target, added) if api and registers else None
+    rollout = Rollout(api, added) if api and added and restart else None
+    if withdraw:
+        _withdraw(registration, rollout)
+        return
     store = _store(read, api, register, namespace, target.host)
-    upkeep = Upkeep(read, store, registration, Wishes(api, namespace), metrics, target.host)
+    upkeep = Upkeep(read, store, registration, Wishes(api, namespace), metrics, target.host, rollout)
     from webhook.server import DRAIN_SECONDS, Server  # noqa: PLC0415 - gunicorn is not needed to say what is wrong
 
-    Server(policy, upkeep, metrics, listen, DRAIN_SECONDS if register == "service" else 1.0).run()
+    reviewer = Reviewer(policy, upkeep, metrics)
+    injector = Injector(added, metrics) if added else None
+    drain = DRAIN_SECONDS if register == "service" else 1.0
+    Server(reviewer, injector, upkeep, metrics, listen, drain).run()
 
 
-def _config(path: str | None) -> Config:
-    if path is None:
-        return Config()
+def _withdraw(registration: Registration | None, rollout: Rollout | None) -> None:
+    """First the registration, or new pods would be injected again."""
     try:
-        return read_config(Path(path).read_text("utf-8"))
+        if registration:
+            registration.withdraw()
+        if rollout:
+            rollout.undo()
+    except ApiError as error:
+        click.echo(f"Error: {printable(str(error), 1000)}", err=True)
+        sys.exit(1)
+
+
+def _read(path: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         _exit(f"{path}: cannot be read: {error}")
     except YamlError as error:
@@ -96,17 +141,11 @@ def _config(path: str | None) -> Config:
 def _target(config: Config, register: str, listen: str, namespace: str) -> Target:
     if register == "service":
         host = f"{config.name}.{namespace}.svc"
-        service = {
-            "name": config.name,
-            "namespace": namespace,
-            "path": REVIEWS,
-            "port": config.service_port,
-        }
-        return Target({"service": service}, host, f"https://{host}:{config.service_port}/health")
+        service = {"name": config.name, "namespace": namespace, "port": config.service_port}
+        return Target(service, f"https://{host}:{config.service_port}", host)
     host, _, port = listen.rpartition(":")
     host = host.strip("[]") if host not in {"0.0.0.0", "[::]"} else "127.0.0.1"  # noqa: S104 - asked, not bound
-    base = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-    return Target({"url": base + REVIEWS}, host, f"{base}/health", own=True)
+    return Target({}, f"https://{f'[{host}]' if ':' in host else host}:{port}", host, own=True)
 
 
 def _store(config: Config, api: ApiServer | None, register: str, namespace: str, host: str) -> Store:

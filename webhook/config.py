@@ -1,4 +1,4 @@
-"""The guard's configuration: a YAML file, root ``guard:``; every key is optional."""
+"""Two YAML files: the guard's configuration, whose keys are all optional, and what is injected."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from marshmallow import fields, post_load, validate
+from marshmallow import ValidationError, fields, post_load, validate
 
 from toolset import schema
 from toolset.duration import Duration
 from toolset.schema import Strict
-from toolset.yaml_source import Problem, YamlError, parse
+from toolset.yaml_source import Document, Problem, YamlError, parse
 from webhook.certificates import Lifetimes
+from webhook.inject import Injection
 from webhook.policy import CONTROLLERS, Policy
 
 ROOT = "guard"
+
+INJECTION = "injection"
 
 MODES = ("self", "cert-manager", "existing")
 
@@ -90,21 +93,41 @@ def read_config(text: str) -> Config:
     Raises:
         YamlError: everything that is wrong, each with line, path and what is allowed.
     """
-    document = parse(text)
-    data = {} if document.data is None else document.data
-    if not isinstance(data, Mapping):
-        raise YamlError([Problem(1, "", f"expected a mapping with the key {ROOT}, found {data!r:.40}")])
-    unknown = [document.problem((key,), f"unknown key; allowed is {ROOT}") for key in data if key != ROOT]
-    if unknown:
-        raise YamlError(unknown)
-    config = schema.load(_Guard(), document, Config, at=(ROOT,)) if ROOT in data else Config()
+    document = _document(text, ROOT)
+    config = schema.load(_Guard(), document, Config, at=(ROOT,)) if document.data else Config()
     if config.certificate.authority_lifetime < 2 * config.certificate.lifetime:
         path = (ROOT, "certificate", "authority_lifetime")
         raise YamlError([document.problem(path, "must be at least twice certificate.lifetime")])
     return config
 
 
+def read_injection(text: str) -> Injection:
+    """Reads what is injected, and into whose pods; the chart renders it.
+
+    Raises:
+        YamlError: everything that is wrong, each with line, path and what is allowed.
+    """
+    document = _document(text, INJECTION)
+    if not document.data:
+        raise YamlError([Problem(1, "", f"expected a mapping with the key {INJECTION}")])
+    return schema.load(_Injection(), document, Injection, at=(INJECTION,))
+
+
+def _document(text: str, root: str) -> Document:
+    """A document that is empty, or has this one key."""
+    document = parse(text)
+    data = {} if document.data is None else document.data
+    if not isinstance(data, Mapping):
+        raise YamlError([Problem(1, "", f"expected a mapping with the key {root}, found {data!r:.40}")])
+    unknown = [document.problem((key,), f"unknown key; allowed is {root}") for key in data if key != root]
+    if unknown:
+        raise YamlError(unknown)
+    return document
+
+
 class _Names(fields.List[Any]):
+    """A list, as a tuple."""
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         return tuple(super()._deserialize(value, attr, data, **kwargs))
 
@@ -142,3 +165,24 @@ class _Guard(Strict):
     timeout = Duration(minimum=_SECOND, maximum=30 * _SECOND)
     patience = Duration(minimum=0 * _SECOND, maximum=_HOUR)
     certificate = fields.Nested(_Certificate)
+
+
+def _named(item: Mapping[str, Any]) -> None:
+    if not isinstance(item.get("name"), str):
+        raise ValidationError("expected a mapping with a name")
+
+
+# Of a pod's list, as the API reference has it; the API server judges what is in it.
+_ITEM = fields.Dict(keys=fields.String(), validate=_named)
+
+
+class _Injection(Strict):
+    namespaces = _Names(fields.String(validate=_NAME), required=True, validate=validate.Length(min=1))
+    labels = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, validate=validate.Length(min=1)
+    )
+    container = fields.String(validate=_NAME)
+    init_containers = _Names(_ITEM, required=True, validate=validate.Length(min=1))
+    volumes = _Names(_ITEM)
+    volume_mounts = _Names(_ITEM)
+    env = _Names(_ITEM)

@@ -43,6 +43,13 @@ class Metrics:
             "Requests that were no AdmissionReview.",
             registry=registry,
         )
+        self.injections = Counter(
+            "toolset_injection_pods_total",
+            "Pods of HolmesGPT's by outcome (injected, complete: nothing was missing, refused: the log says "
+            "why, failed: our own error).",
+            ["outcome"],
+            registry=registry,
+        )
         self.certificate_expiry = Gauge(
             "toolset_guard_certificate_expiry_timestamp_seconds",
             "Unix time at which the certificate that is served ends.",

@@ -1,8 +1,10 @@
-"""The ValidatingWebhookConfiguration that sends the API server here (API reference: admissionregistration).
+"""What sends the API server here (API reference: admissionregistration.k8s.io/v1), and keeps it so.
 
-Two entries. What strangers write is refused while nobody answers (``Fail``); what the service itself
-writes, and what Kubernetes' controllers do, goes through then (``Ignore``): the service can always
-write, and nothing gets stuck. Both match nothing but two names of ConfigMaps.
+The ValidatingWebhookConfiguration has two entries. What strangers write is refused while nobody answers
+(``Fail``); what the service itself writes, and what Kubernetes' controllers do, goes through then
+(``Ignore``): the service can always write, and nothing gets stuck. Both match nothing but two names of
+ConfigMaps. The MutatingWebhookConfiguration, where the sidecar is injected, matches HolmesGPT's pods alone
+and never keeps one from being made (``Ignore``).
 """
 
 from __future__ import annotations
@@ -10,20 +12,29 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from toolset.names import GENERATED, OVERRIDES
 from webhook.apiserver import ApiServer, JsonObject
 from webhook.config import Config
+from webhook.inject import Injection
 from webhook.policy import Policy
 
 log = logging.getLogger(__name__)
 
 MANAGER = "kubernaut-toolset-webhook"
 
-PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+REVIEWS = "/validate"
+"""Where the guard is asked."""
+
+PODS = "/mutate"
+"""Where HolmesGPT's pods are brought."""
+
+GROUP = "/apis/admissionregistration.k8s.io/v1"
+PATH = f"{GROUP}/validatingwebhookconfigurations"
+MUTATING = f"{GROUP}/mutatingwebhookconfigurations"
 OWNERS = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 
 _NAME = "(request.operation == 'DELETE' ? oldObject : object).metadata.name"
@@ -33,18 +44,30 @@ _NAME = "(request.operation == 'DELETE' ? oldObject : object).metadata.name"
 class Target:
     """Where the API server finds us: a Service, or a URL outside a cluster."""
 
-    client: Mapping[str, Any]
-    """``clientConfig`` without ``caBundle``."""
+    service: Mapping[str, Any]
+    """``clientConfig.service`` without its path; empty: by URL."""
+    url: str
+    """The server's URL, without a path."""
     host: str
     """The name that the certificate must bear."""
-    probe: str
-    """A URL that leads here as the API server's own way does."""
     own: bool = False
     """Whether the registration is this process' alone and goes with it."""
 
+    @property
+    def probe(self) -> str:
+        """A URL that leads here as the API server's own way does."""
+        return f"{self.url}/health"
 
-def entries(config: Config, policy: Policy, target: Target, bundle: bytes) -> list[JsonObject]:
-    """The two entries, every field written out, so that what is registered can be compared."""
+    def client(self, path: str, bundle: bytes) -> JsonObject:
+        """``clientConfig``."""
+        way: JsonObject = (
+            {"service": {**self.service, "path": path}} if self.service else {"url": self.url + path}
+        )
+        return {**way, "caBundle": base64.b64encode(bundle).decode()}
+
+
+def guarding(config: Config, policy: Policy, target: Target, bundle: bytes) -> list[JsonObject]:
+    """The guard's two entries, every field written out, so that what is registered can be compared."""
     writers, controllers = _listed(policy.writers), _listed(policy.controllers)
     by_service = (
         f"(request.userInfo.username in {controllers} || "
@@ -52,7 +75,7 @@ def entries(config: Config, policy: Policy, target: Target, bundle: bytes) -> li
     )
     operations = ["CREATE", "UPDATE", *(["DELETE"] if config.protect_delete else [])]
     common: JsonObject = {
-        "clientConfig": {**target.client, "caBundle": base64.b64encode(bundle).decode()},
+        "clientConfig": target.client(REVIEWS, bundle),
         "rules": [
             {
                 "apiGroups": [""],
@@ -86,33 +109,103 @@ def entries(config: Config, policy: Policy, target: Target, bundle: bytes) -> li
     ]
 
 
-class Registration:
-    """Keeps the configuration as it should be."""
+def injecting(config: Config, injection: Injection, target: Target, bundle: bytes) -> list[JsonObject]:
+    """The injection's entry. Asked again where a later webhook changed the pod."""
+    named = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": sorted(injection.namespaces)}
+    return [
+        {
+            "name": "pods.toolset.kubernaut.io",
+            "clientConfig": target.client(PODS, bundle),
+            "rules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["pods"],
+                    "scope": "Namespaced",
+                }
+            ],
+            "namespaceSelector": {"matchExpressions": [named]},
+            "objectSelector": {"matchLabels": dict(injection.labels)},
+            "matchPolicy": "Equivalent",
+            "sideEffects": "None",
+            "timeoutSeconds": int(config.timeout.total_seconds()),
+            "admissionReviewVersions": ["v1"],
+            "failurePolicy": "Ignore",
+            "reinvocationPolicy": "IfNeeded",
+        }
+    ]
 
-    def __init__(self, api: ApiServer, config: Config, policy: Policy, target: Target) -> None:
+
+@dataclass(frozen=True)
+class _Configuration:
+    """One of the two objects."""
+
+    path: str
+    kind: str
+    owner: str
+    """The ClusterRole that it goes with."""
+    entries: Callable[[bytes], list[JsonObject]]
+
+
+class Registration:
+    """Keeps the configurations as they should be."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        config: Config,
+        policy: Policy,
+        target: Target,
+        injection: Injection | None = None,
+    ) -> None:
         self.target = target
         self._api = api
         self._config = config
-        self._policy = policy
-        self._path = f"{PATH}/{config.name}"
+        self._wanted = [
+            _Configuration(
+                f"{PATH}/{config.name}",
+                "ValidatingWebhookConfiguration",
+                config.name,
+                lambda bundle: guarding(config, policy, target, bundle),
+            )
+        ]
+        if injection:
+            self._wanted.append(
+                _Configuration(
+                    f"{MUTATING}/{config.name}",
+                    "MutatingWebhookConfiguration",
+                    # One of its own, so that it goes when the injection is switched off.
+                    f"{config.name}-injection",
+                    lambda bundle: injecting(config, injection, target, bundle),
+                )
+            )
 
-    def read(self) -> JsonObject | None:
-        """What is registered, or None.
+    def read(self) -> list[JsonObject]:
+        """What is registered.
 
         Raises:
             ApiError: it cannot be read.
         """
-        return self._api.get(self._path)
+        return [found for wanted in self._wanted if (found := self._api.get(wanted.path))]
 
-    def ensure(self, registered: JsonObject | None, bundle: bytes) -> JsonObject:
-        """Writes it unless it is as it should be; returns what is registered then.
+    def complete(self, registered: list[JsonObject]) -> bool:
+        """Whether nothing is missing."""
+        return len(registered) == len(self._wanted)
+
+    def ensure(self, registered: list[JsonObject], bundle: bytes) -> list[JsonObject]:
+        """Writes what is not as it should be; returns what is registered then.
 
         Raises:
             ApiError: it cannot be written.
         """
-        wanted = entries(self._config, self._policy, self.target, bundle)
-        if registered is not None and _holds(registered, wanted):
-            return registered
+        there = {one.get("kind"): one for one in registered}
+        return [self._ensure(wanted, there.get(wanted.kind), bundle) for wanted in self._wanted]
+
+    def _ensure(self, wanted: _Configuration, there: JsonObject | None, bundle: bytes) -> JsonObject:
+        entries = wanted.entries(bundle)
+        if there is not None and _holds(there, entries):
+            return there
         metadata: JsonObject = {
             "name": self._config.name,
             "labels": {
@@ -120,20 +213,20 @@ class Registration:
                 "app.kubernetes.io/component": "toolset-webhook",
             },
         }
-        owner = None if self.target.own else self._owner()
+        owner = None if self.target.own else self._owner(wanted.owner)
         if owner:
             metadata["ownerReferences"] = [owner]
         written = self._api.apply(
-            self._path,
+            wanted.path,
             {
                 "apiVersion": "admissionregistration.k8s.io/v1",
-                "kind": "ValidatingWebhookConfiguration",
+                "kind": wanted.kind,
                 "metadata": metadata,
-                "webhooks": wanted,
+                "webhooks": entries,
             },
             MANAGER,
         )
-        log.info("%s %s", "registration put right:" if registered else "registered as", self._config.name)
+        log.info("%s %s %s", wanted.kind, self._config.name, "put right" if there else "registered")
         return written
 
     def withdraw(self) -> None:
@@ -142,30 +235,30 @@ class Registration:
         Raises:
             ApiError: it is still there.
         """
-        self._api.delete(self._path)
+        for wanted in self._wanted:
+            self._api.delete(wanted.path)
         log.info("registration %s removed", self._config.name)
 
-    def _owner(self) -> JsonObject | None:
+    def _owner(self, name: str) -> JsonObject | None:
         """The chart's cluster-scoped object: who uninstalls takes the registration along."""
-        role = self._api.get(f"{OWNERS}/{self._config.name}")
+        role = self._api.get(f"{OWNERS}/{name}")
         if role is None:
-            log.warning(
-                "no ClusterRole %s: uninstalling would leave the registration behind", self._config.name
-            )
+            log.warning("no ClusterRole %s: uninstalling would leave the registration behind", name)
             return None
         return {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",
-            "name": self._config.name,
+            "name": name,
             "uid": role["metadata"]["uid"],
         }
 
 
-def bundle_of(registered: JsonObject | None) -> bytes:
+def bundle_of(registered: Iterable[JsonObject]) -> bytes:
     """The ``caBundle`` that is registered; empty where entries differ, or there is none."""
     bundles = {
         entry.get("clientConfig", {}).get("caBundle") or ""
-        for entry in (registered or {}).get("webhooks") or ()
+        for one in registered
+        for entry in one.get("webhooks") or ()
         if entry.get("name", "").endswith(".toolset.kubernaut.io")
     }
     return base64.b64decode(bundles.pop()) if len(bundles) == 1 else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, val
 from toolset.schema import flatten
 from toolset.text import printable
 from toolset.yaml_source import dotted
+from webhook.inject import Injected
 from webhook.request import Decision, Request
 
 API_VERSION = "admission.k8s.io/v1"
@@ -117,4 +119,19 @@ def answer(uid: str, decision: Decision) -> bytes:
     if decision.warnings:
         response["warnings"] = [printable(warning, 250) for warning in decision.warnings]
     response["auditAnnotations"] = {"rule": decision.rule, **decision.audit}
+    return _review(response)
+
+
+def patched(uid: str, injected: Injected) -> bytes:
+    """The review that answers with a patch, as JSON. It allows whatever comes: nobody's pod is refused."""
+    response: dict[str, Any] = {"uid": uid, "allowed": True}
+    if injected.warning:
+        response["warnings"] = [printable(injected.warning, 250)]
+    if injected.patch:
+        patch = json.dumps(injected.patch).encode()
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(patch).decode()}
+    return _review(response)
+
+
+def _review(response: Mapping[str, Any]) -> bytes:
     return json.dumps({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}).encode()

@@ -17,9 +17,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
 from process.serving import SETTINGS
-from webhook.app import Reviewer, create_app
+from webhook.app import Injector, Reviewer, create_app
 from webhook.metrics import Metrics
-from webhook.policy import Policy
 from webhook.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -43,10 +42,19 @@ GRACE_SECONDS = 5
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Serves until SIGTERM. The upkeep is a thread of the worker."""
 
-    def __init__(self, policy: Policy, upkeep: Upkeep, metrics: Metrics, listen: str, drain: float) -> None:
+    def __init__(
+        self,
+        reviewer: Reviewer,
+        injector: Injector | None,
+        upkeep: Upkeep,
+        metrics: Metrics,
+        listen: str,
+        drain: float,
+    ) -> None:
         self.upkeep = upkeep
         self.drain = drain
-        self._policy = policy
+        self._reviewer = reviewer
+        self._injector = injector
         self._metrics = metrics
         self._listen = listen
         super().__init__()
@@ -77,7 +85,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Called in the worker, after the fork: threads may start here."""
         threading.Thread(target=self.upkeep.run, name="upkeep", daemon=True).start()
         log.info("listening on https://%s (/validate, /health, /ready, /metrics)", self._listen)
-        return create_app(Reviewer(self._policy, self.upkeep, self._metrics), self.upkeep, self._metrics)
+        return create_app(self._reviewer, self.upkeep, self._metrics, self._injector)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types

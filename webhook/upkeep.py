@@ -22,6 +22,7 @@ from webhook.certificates import CertificateError, Pair
 from webhook.config import Config
 from webhook.metrics import Metrics
 from webhook.registration import Registration, bundle_of
+from webhook.rollout import Rollout
 from webhook.store import Store
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ class Upkeep:
         wishes: Wishes,
         metrics: Metrics,
         host: str,
+        rollout: Rollout | None = None,
     ) -> None:
+        self._rollout = rollout
         self._config = config
         self._store = store
         self._registration = registration
@@ -150,7 +153,7 @@ class Upkeep:
 
     def _look(self) -> None:
         pair = self._store.load(certificates.now())
-        registered = self._registration.read() if self._registration else None
+        registered = self._registration.read() if self._registration else []
         bundle = certificates.bundle(pair.authorities, bundle_of(registered), certificates.now())
         if self._served is None:
             self._serve(pair)
@@ -160,7 +163,10 @@ class Upkeep:
         self._switch(pair, bundle)
         self._trust = tls.why_distrusted(self.context, bundle, self._host)
         # Until it is registered a pod must be ready, or its Service would never lead to it.
-        self._metrics.trusted.set(not self._trust and (registered is not None or not self._registration))
+        trusted = not self._trust and (not self._registration or self._registration.complete(registered))
+        self._metrics.trusted.set(trusted)
+        if trusted and self._rollout:
+            self._rollout.restart_once(certificates.now())
 
     def _switch(self, pair: Pair, bundle: bytes) -> None:
         """Serves a new pair as soon as every API server knows its authority, or none trusts the old one."""

@@ -127,7 +127,8 @@ def test_the_manifest_is_applied_by_kubectl_alone_and_again_without_a_change(pla
     again = plane.kubectl("apply", "-f", str(MANIFEST))
     changed = {line for line in again.splitlines() if not line.endswith(" unchanged")}
     # kubectl sends a budget's selector each time (its patch strategy is to replace it), the same one.
-    assert changed == {"poddisruptionbudget.policy/kubernaut-dynamic-toolsets configured"}
+    budgets = ("kubernaut-dynamic-toolsets", "kubernaut-toolset-webhook")
+    assert changed == {f"poddisruptionbudget.policy/{name} configured" for name in budgets}
     deployment = plane.kubectl(
         "get", "deployment", "kubernaut-dynamic-toolsets", "-n", NAMESPACE, "-o", "name"
     )
@@ -135,9 +136,9 @@ def test_the_manifest_is_applied_by_kubectl_alone_and_again_without_a_change(pla
 
     def admitted() -> bool:
         pods = plane.kubectl("get", "pods", "-n", NAMESPACE, "-l", OURS, "-o", "name").split()
-        return len(pods) == 2
+        return len(pods) == 4
 
-    until(admitted, "Pod Security lets both pods in")
+    until(admitted, "Pod Security lets all pods in: two of the service's, two of its guard's")
     plane.kubectl("delete", "-f", str(MANIFEST), "--wait=false")
 
 

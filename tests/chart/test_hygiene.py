@@ -20,6 +20,7 @@ EVERYTHING = {
     "tuning": "fast",
     "namespaces": ["shop"],
     "guard": {"mode": "both"},
+    "injection": {"enabled": True},
 }
 CLUSTER_WIDE = {
     "ClusterRole",
@@ -36,7 +37,7 @@ def everything(helm: Helm) -> Rendered:
 
 def pods(rendered: Rendered) -> list[dict[str, Any]]:
     return [
-        *(obj["spec"]["template"]["spec"] for obj in rendered.all("Deployment")),
+        *(obj["spec"]["template"]["spec"] for obj in (*rendered.all("Deployment"), *rendered.all("Job"))),
         *(obj["spec"] for obj in rendered.all("Pod")),
     ]
 

@@ -91,6 +91,11 @@ ELSEWHERE = {
     "guard.trustedGroups": "test_guard.py",
     "guard.failurePolicy": "test_guard.py",
     "guard.timeoutSeconds": "test_guard.py",
+    "injection.enabled": "test_injection.py",
+    "injection.namespaces": "test_injection.py",
+    "injection.podLabels": "test_injection.py",
+    "injection.container": "test_injection.py",
+    "injection.restart": "test_injection.py",
     "guard.certificate.mode": "test_guard.py",
     "guard.certificate.issuerRef": "test_guard.py",
     "sidecar.ownIdentity": "test_subchart.py",
@@ -120,8 +125,15 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
 
 
 def found(helm: Helm, values: Mapping[str, Any], kind: str, path: str) -> Any:
+    """Not of the guard's, unless its name is given."""
     kind, _, name = kind.partition("/")
-    objects = [o for o in helm.render(values).all(kind) if name in {"", o["metadata"]["name"]}]
+    component = "app.kubernetes.io/component"
+    objects = [
+        obj
+        for obj in helm.render(values).all(kind)
+        if obj["metadata"]["name"] == name
+        or (not name and obj["metadata"]["labels"][component] != "toolset-webhook")
+    ]
     value = at(objects[0], path) if objects and path else (objects[0] if objects else None)
     if isinstance(value, list) and all(isinstance(item, dict) and "name" in item for item in value):
         return {item["name"]: item.get("value") for item in value} if path.endswith(".env") else value
@@ -152,8 +164,8 @@ def test_image_registry_of_a_parent_wins(helm: Helm) -> None:
         "global": {"imageRegistry": "shared.example", "others": {"any": "thing"}},
         "image": {"registry": "x"},
     }
-    image = at(helm.render(values).one("Deployment"), f"{CONTAINER}.image")
-    assert image == "shared.example/kubernaut/dynamic-toolset:0.1.0"
+    images = [at(obj, f"{CONTAINER}.image") for obj in helm.render(values).all("Deployment")]
+    assert images == ["shared.example/kubernaut/dynamic-toolset:0.1.0"] * 2
 
 
 RUNBOOK_SIZES = {
@@ -166,7 +178,7 @@ RUNBOOK_SIZES = {
 
 @pytest.mark.parametrize("size", RUNBOOK_SIZES)
 def test_sizes_are_the_runbooks(helm: Helm, size: str) -> None:
-    deployment = helm.render({"size": size}).one("Deployment")
+    deployment = helm.render({"size": size}).one("Deployment", "kubernaut-dynamic-toolsets")
     resources = at(deployment, f"{CONTAINER}.resources")
     asked, limited = resources["requests"], resources["limits"]
     found = (asked["cpu"], limited["cpu"], asked["memory"], limited["memory"], deployment["spec"]["replicas"])

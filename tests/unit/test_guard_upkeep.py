@@ -59,7 +59,7 @@ def own_secret(api: Any) -> OwnSecret:
 
 def upkeep_of(api: Any, store: Store | None = None, **config: Any) -> Upkeep:
     read_config = Config(patience=timedelta(0), **config)
-    target = Target({"service": {"name": "x", "namespace": "home"}}, HOST, f"https://{HOST}/health")
+    target = Target({"name": "x", "namespace": "home"}, f"https://{HOST}", HOST)
     registration = Registration(api, read_config, read_config.policy("home"), target)
     store = store or own_secret(api)
     return Upkeep(read_config, store, registration, Wishes(api, "home"), Metrics(CollectorRegistry()), HOST)
@@ -88,7 +88,7 @@ def test_the_first_look_makes_serves_and_registers(clock: Any) -> None:
     clock.forward(seconds=1)
     it.look()
     assert it.unready == ""
-    registered = bundle_of(api.objects[PATH + "/kubernaut-toolset-webhook"])
+    registered = bundle_of([api.objects[PATH + "/kubernaut-toolset-webhook"]])
     assert tls.why_distrusted(it.context, registered, HOST) == ""
 
 

@@ -46,7 +46,38 @@ guard:
     secret: {{ include "dynamic-toolset.guard.secretName" . }}
 {{- end }}
 
+{{/* Namespaces whose HolmesGPT gets the sidecar, as {namespaces: […]}. */}}
+{{- define "dynamic-toolset.injection.namespaces" -}}
+{{- dict "namespaces" (.Values.injection.namespaces | default (list (.Values.holmesgpt.namespace | default .Release.Namespace))) | toYaml -}}
+{{- end }}
+
+{{/* The webhook's injection.yaml: what HolmesGPT's chart would include, by the same templates. */}}
+{{- define "dynamic-toolset.injection.config" -}}
+injection:
+  namespaces: {{ (include "dynamic-toolset.injection.namespaces" . | fromYaml).namespaces | toJson }}
+  labels: {{ .Values.injection.podLabels | toJson }}
+  container: {{ .Values.injection.container }}
+  init_containers: {{ include "dynamic-toolset.initContainers" . | fromYamlArray | toJson }}
+  volumes: {{ include "dynamic-toolset.volumes" . | fromYamlArray | toJson }}
+  volume_mounts: {{ include "dynamic-toolset.volumeMounts" . | fromYamlArray | toJson }}
+  env: {{ include "dynamic-toolset.env" . | fromYamlArray | toJson }}
+{{- end }}
+
+{{- define "dynamic-toolset.injection.validate" -}}
+{{- if not (include "dynamic-toolset.guard.webhook" .) -}}
+{{- fail (printf "dynamic-toolset: injection.enabled needs the webhook, and guard.mode is %s: set it to webhook or both" (include "dynamic-toolset.guard.mode" .)) -}}
+{{- end -}}
+{{- if include "dynamic-toolset.ownIdentity" . -}}
+{{- range (include "dynamic-toolset.injection.namespaces" . | fromYaml).namespaces -}}
+{{- if ne . $.Release.Namespace -}}
+{{- fail (printf "dynamic-toolset: injection.namespaces: the sidecar's token is in namespace %s alone, not in %s: install the chart there, or set writer=deployment" $.Release.Namespace .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "dynamic-toolset.guard.validate" -}}
+{{- if .Values.injection.enabled }}{{ include "dynamic-toolset.injection.validate" . }}{{ end -}}
 {{- $version := .Capabilities.KubeVersion.Version -}}
 {{- if and (include "dynamic-toolset.guard.policy" .) (semverCompare "<1.30.0-0" $version) -}}
 {{- fail (printf "dynamic-toolset: guard.mode=%s needs ValidatingAdmissionPolicy, which Kubernetes has from 1.30; this is %s. Use guard.mode=webhook" .Values.guard.mode $version) -}}
