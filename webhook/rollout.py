@@ -41,7 +41,7 @@ class Rollout:
         """
         if self._done:
             return
-        self._restart(lambda pod: _created(pod) < now and outdated(pod, self._injection))
+        self._restart(lambda pod: _created(pod) <= now and outdated(pod, self._injection))
         self._done = True
 
     def undo(self) -> None:

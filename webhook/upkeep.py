@@ -82,6 +82,7 @@ class Upkeep:
         self._host = host
         self._served: Pair | None = None
         self._announced: tuple[Pair, float] | None = None
+        self._trusted_since: float | None = None
         self._trust = "nothing is served yet"
         self._failure = ""
         self._began = self._turned = time.monotonic()
@@ -165,7 +166,16 @@ class Upkeep:
         # Until it is registered a pod must be ready, or its Service would never lead to it.
         trusted = not self._trust and (not self._registration or self._registration.complete(registered))
         self._metrics.trusted.set(trusted)
-        if trusted and self._rollout:
+        self._restart(trusted)
+
+    def _restart(self, trusted: bool) -> None:
+        """Once every API server knows the registration: a pod made before would be without sidecar again."""
+        if not trusted or not self._rollout:
+            self._trusted_since = None
+            return
+        if self._trusted_since is None:
+            self._trusted_since = time.monotonic()
+        if time.monotonic() - self._trusted_since >= self._config.certificate.settle.total_seconds():
             self._rollout.restart_once(certificates.now())
 
     def _switch(self, pair: Pair, bundle: bytes) -> None:

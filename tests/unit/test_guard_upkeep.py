@@ -57,12 +57,13 @@ def own_secret(api: Any) -> OwnSecret:
     return OwnSecret(api, "home", "kubernaut-toolset-webhook", [HOST], LIVES)
 
 
-def upkeep_of(api: Any, store: Store | None = None, **config: Any) -> Upkeep:
+def upkeep_of(api: Any, store: Store | None = None, rollout: Any = None, **config: Any) -> Upkeep:
     read_config = Config(patience=timedelta(0), **config)
     target = Target({"name": "x", "namespace": "home"}, f"https://{HOST}", HOST)
     registration = Registration(api, read_config, read_config.policy("home"), target)
     store = store or own_secret(api)
-    return Upkeep(read_config, store, registration, Wishes(api, "home"), Metrics(CollectorRegistry()), HOST)
+    metrics = Metrics(CollectorRegistry())
+    return Upkeep(read_config, store, registration, Wishes(api, "home"), metrics, HOST, rollout)
 
 
 @pytest.fixture
@@ -233,3 +234,23 @@ def test_the_services_allowed_variables_are_read_and_kept(caplog: pytest.LogCapt
     del api.objects[CONFIG]
     wishes.refresh(older_than=0)
     assert wishes.allowed_env == frozenset()
+
+
+def test_holmesgpt_is_restarted_when_every_api_server_has_had_time_to_learn(clock: Any) -> None:
+    class Restarts:
+        times = 0
+
+        def restart_once(self, now: Any) -> None:
+            self.times += 1
+
+    rollout = Restarts()
+    it = upkeep_of(Objects(), rollout=rollout, certificate=Certificate(settle=timedelta(seconds=5)))
+    clock.forward(seconds=1)
+    it.look()
+    assert it.unready == ""
+    clock.forward(seconds=4)
+    it.look()
+    assert rollout.times == 0
+    clock.forward(seconds=1)
+    it.look()
+    assert rollout.times == 1
