@@ -55,6 +55,8 @@ class Wanted:
     holmesgpt_namespace: str = ""
     """Where HolmesGPT runs: gets a ConfigMap that holds everything, too."""
     holmesgpt_url: str = ""
+    holmesgpt_version: tuple[int, ...] = ()
+    """Empty: a current one."""
     deployment: str = ""
     """The service's own Deployment, whose annotations prompt a pass."""
     progress: Callable[[str], object] = lambda _: None
@@ -143,6 +145,7 @@ def _common(settings: Settings, wanted: Wanted) -> Settings:
         settings,
         base=FileText(wanted.base) if wanted.base else None,
         cluster_domain=wanted.cluster_domain,
+        holmesgpt=wanted.holmesgpt_version,
         sidecar=wanted.sidecar,
         progress=wanted.progress,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,19 @@ from toolset.text import printable
 EXIT_CONFIG = os.EX_CONFIG
 """78: the configuration is wrong, and starting again will not help (sysexits.h)."""
 
+
+def _version(_: click.Context, option: click.Parameter, value: str) -> tuple[int, ...]:
+    if not value:
+        return ()
+    if not re.fullmatch(r"v?\d{1,6}\.\d{1,6}(\.\d{1,6})?", value):
+        raise click.BadParameter(f"{value!r}: expected MAJOR.MINOR, such as 0.31", param=option)
+    version = tuple(int(part) for part in value.removeprefix("v").split("."))
+    if version < render.OLDEST:
+        oldest = ".".join(map(str, render.OLDEST))
+        raise click.BadParameter(f"{value!r}: what HolmesGPT before {oldest} takes is unknown", param=option)
+    return version
+
+
 _where = options(
     click.option("--config", metavar="FILE", envvar="CONFIG_FILE", help="The service's config.yaml."),
     cluster_options,
@@ -47,6 +61,14 @@ _where = options(
         help="Ask no Service what it is: all unproven.",
     ),
     log_options,
+    click.option(
+        "--holmesgpt-version",
+        metavar="VERSION",
+        envvar="HOLMESGPT_VERSION",
+        default="",
+        callback=_version,
+        help="HolmesGPT's version, if it is an old one: before 0.32 it takes one instance of a toolset.",
+    ),
     click.option(
         "--cluster-domain",
         envvar="CLUSTER_DOMAIN",
@@ -291,9 +313,7 @@ def _end_once(controller: Controller) -> None:
 
 
 def _rendering(controller: Controller) -> render.Settings:
-    return render.Settings(
-        controller.settings.cluster_domain, frozenset(controller.config.trusted_namespaces)
-    )
+    return controller.settings.rendering(controller.config)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Controller:
         self._teller = Teller(metrics)
         self._publication = Publication(
             settings.targets,
-            settings.cluster_domain,
+            settings.rendering,
             self._sight.base,
             self._sight.overrides,
             settings.written,

@@ -153,6 +153,8 @@ def _what_comes_of_it(key: str, discovery: Discovery, setting: Setting) -> Itera
 def _what_holmesgpt_gets(found: Discovered, setting: Setting) -> Iterator[str]:
     document = render.toolset_document([found], setting.rendering)
     if document["toolsets"]:
+        if setting.rendering.one_instance:
+            yield "  in this version one instance of each toolset: trusted namespaces first, then by name"
         text = render.toolset_yaml(document)
         yield from (f"  {line}" for line in text.splitlines() if not line.startswith("#"))
     else:

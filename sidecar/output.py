@@ -25,6 +25,7 @@ _STYLES = {
 
 def as_data(discovery: Discovery, settings: render.Settings) -> dict[str, Any]:
     """The contract of ``--output json``."""
+    names = render.toolset_names(discovery.discovered, settings)
     return {
         "services": [
             {
@@ -32,7 +33,7 @@ def as_data(discovery: Discovery, settings: render.Settings) -> dict[str, Any]:
                 "name": found.service.name,
                 "backend": found.type,
                 "url": render.url_of(found, settings),
-                "toolsets": render.toolset_names(found, settings),
+                "toolsets": names.get(found.service.key, []),
                 "status": found.status.value,
                 "evidence": list(found.evidence),
             }
@@ -84,6 +85,7 @@ def _print_discovered(console: Console, discovery: Discovery, settings: render.S
     if not discovery.discovered:
         console.print("No services discovered.")
         return
+    names = render.toolset_names(discovery.discovered, settings)
     table = Table("NAMESPACE", "NAME", "BACKEND", "URL", "STATUS", "TOOLSETS", box=None, pad_edge=False)
     for found in discovery.discovered:
         table.add_row(
@@ -92,7 +94,7 @@ def _print_discovered(console: Console, discovery: Discovery, settings: render.S
             found.type,
             Text(render.url_of(found, settings), overflow="fold"),
             Text(found.status.value, style=_STYLES[found.status]),
-            Text("\n".join(render.toolset_names(found, settings)) or "-", overflow="fold"),
+            Text("\n".join(names.get(found.service.key, ())) or "-", overflow="fold"),
         )
     console.print(table)
 

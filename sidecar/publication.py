@@ -57,7 +57,7 @@ class Publication:
     def __init__(
         self,
         targets: Targets,
-        cluster_domain: str,
+        rendering: Callable[[Config], render.Settings],
         base: Followed[Any],
         overrides: Followed[Any],
         written: Callable[[], object] = lambda: None,
@@ -66,7 +66,7 @@ class Publication:
         self.confirmed = False
         """Whether this process has written the file, or found it right."""
         self._targets = targets
-        self._domain = cluster_domain
+        self._rendering = rendering
         self._base = base
         self._overrides = overrides
         self._written = written
@@ -122,7 +122,7 @@ class Publication:
         Returns:
             What failed, one sentence each; what was there before is then still there.
         """
-        rendering = render.Settings(self._domain, frozenset(config.trusted_namespaces))
+        rendering = self._rendering(config)
         self._allowed_env = frozenset(config.credentials.allowed_env)
         with self._lock:
             failures: list[str] = []

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from sidecar.config import Config
 from sidecar.publication import Targets
 from sidecar.sources import ServiceSource, TextSource
 from sidecar.threads import Part
 from sidecar.trigger import Trigger
 from sidecar.watch import Watch
+from toolset import render
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Settings:
     base: TextSource | None = None
     overrides: TextSource | None = None
     cluster_domain: str = "cluster.local"
+    holmesgpt: tuple[int, ...] = ()
+    """HolmesGPT's version; empty: a current one."""
     sidecar: bool = False
     progress: Callable[[str], object] = lambda _: None
     """Called with what a pass is at, for a terminal."""
@@ -37,3 +41,7 @@ class Settings:
     """Called when the file changed."""
     wrong_config: Callable[[str], object] = lambda _: None
     """Called with what is wrong with a configuration that is refused."""
+
+    def rendering(self, config: Config) -> render.Settings:
+        """What rendering depends on, with this configuration."""
+        return render.Settings(self.cluster_domain, frozenset(config.trusted_namespaces), self.holmesgpt)

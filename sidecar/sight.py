@@ -15,7 +15,7 @@ from sidecar.recognised import Recognised, recognise
 from sidecar.service_patterns import Catalogues, judge
 from sidecar.settings import Settings
 from sidecar.sources import NotYetError, SourceError
-from toolset import catalogue, patterns, render
+from toolset import catalogue, patterns
 from toolset.service import Service
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Sight:
         setting = Setting(
             self._catalogues(),
             self.config,
-            render.Settings(self._settings.cluster_domain, frozenset(self.config.trusted_namespaces)),
+            self._settings.rendering(self.config),
             self._new_prober(keep_trace=True),
             self._settings.source.slices,
         )

@@ -33,12 +33,26 @@ HEADER = """\
 Document = dict[str, Any]
 
 
+OLDEST = (0, 30)
+"""HolmesGPT's oldest release whose toolsets were looked at."""
+
+INSTANCES_SINCE = (0, 32)
+"""HolmesGPT's first release that takes several instances of a toolset."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What rendering depends on besides the discovered Services."""
 
     cluster_domain: str = "cluster.local"
     trusted_namespaces: frozenset[str] = field(default_factory=frozenset)
+    holmesgpt: tuple[int, ...] = ()
+    """HolmesGPT's version, at least (MAJOR, MINOR); empty: a current one."""
+
+    @property
+    def one_instance(self) -> bool:
+        """Whether HolmesGPT takes one instance of a toolset only."""
+        return bool(self.holmesgpt) and self.holmesgpt < INSTANCES_SINCE
 
 
 def toolset_document(discovered: Iterable[Discovered], settings: Settings) -> Document:
@@ -47,6 +61,27 @@ def toolset_document(discovered: Iterable[Discovered], settings: Settings) -> Do
     Order decides which instance HolmesGPT offers first: trusted namespaces before others, then
     by namespace and name.
     """
+    toolsets: Document = {}
+    for name, members in _members(discovered, settings).items():
+        entry = _entry(members, settings)
+        if entry:
+            toolsets[name] = entry
+    return {"toolsets": toolsets}
+
+
+def toolset_names(discovered: Iterable[Discovered], settings: Settings) -> Mapping[str, list[str]]:
+    """The HolmesGPT toolsets that each discovered Service (``namespace/name``) is part of."""
+    names: dict[str, list[str]] = {}
+    for name, members in _members(discovered, settings).items():
+        for found, _ in members:
+            names.setdefault(found.service.key, []).append(name)
+    return names
+
+
+def _members(
+    discovered: Iterable[Discovered], settings: Settings
+) -> dict[str, list[tuple[Discovered, ToolsetRule]]]:
+    """The instances of each toolset, by the toolset's name."""
     usable = [d for d in discovered if d.status in USABLE and _admitted(d, settings)]
     usable.sort(key=lambda d: (d.service.namespace not in settings.trusted_namespaces, d.service.key))
     groups: dict[str, list[tuple[Discovered, ToolsetRule]]] = {}
@@ -54,12 +89,10 @@ def toolset_document(discovered: Iterable[Discovered], settings: Settings) -> Do
         for rule in found.toolsets:
             name = Template(rule.name).substitute(type=found.type, id=identifier(found))
             groups.setdefault(_short(name, found), []).append((found, rule))
-    toolsets: Document = {}
-    for name in sorted(groups):
-        entry = _entry(groups[name], settings)
-        if entry:
-            toolsets[name] = entry
-    return {"toolsets": toolsets}
+    return {
+        name: members[:1] if settings.one_instance and members[0][1].many == "instances" else members
+        for name, members in sorted(groups.items())
+    }
 
 
 def with_revision(document: Mapping[str, Any], discovered: Iterable[Discovered] = ()) -> Document:
@@ -86,6 +119,8 @@ def toolset_yaml(document: Mapping[str, Any]) -> str:
 
 def toolset_json(discovered: Iterable[Discovered], settings: Settings) -> str:
     """``toolset.json``: ``{"tools": […]}``, one tool a discovered Service."""
+    discovered = sorted(discovered, key=lambda found: found.service.key)
+    names = toolset_names(discovered, settings)
     tools = [
         {
             "name": found.service.name,
@@ -96,9 +131,9 @@ def toolset_json(discovered: Iterable[Discovered], settings: Settings) -> str:
             "url": url_of(found, settings),
             "status": found.status.value,
             "verify_ssl": found.verify_ssl,
-            "toolsets": toolset_names(found, settings),
+            "toolsets": names.get(found.service.key, []),
         }
-        for found in sorted(discovered, key=lambda d: d.service.key)
+        for found in discovered
     ]
     return json.dumps({"tools": tools}, indent=2) + "\n"
 
@@ -116,16 +151,6 @@ def services_yaml(discovered: Iterable[Discovered], settings: Settings) -> str:
         for found in sorted(discovered, key=lambda d: d.service.key)
     ]
     return _dump({"services": services})
-
-
-def toolset_names(found: Discovered, settings: Settings) -> list[str]:
-    """The HolmesGPT toolsets that a discovered Service is part of."""
-    if found.status not in USABLE or not _admitted(found, settings):
-        return []
-    return [
-        _short(Template(rule.name).substitute(type=found.type, id=identifier(found)), found)
-        for rule in found.toolsets
-    ]
 
 
 def url_of(found: Discovered, settings: Settings) -> str:

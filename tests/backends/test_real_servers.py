@@ -179,7 +179,7 @@ def _calls(found: list[Discovered]) -> dict[str, list[tuple[str, Mapping[str, st
         calls[name] = [("elasticsearch_cluster_health", {"instance": f"here/{name}"})]
     for one in found:
         if one.type in paths:
-            (name,) = render.toolset_names(one, SETTINGS)
+            (name,) = render.toolset_names([one], SETTINGS)[one.service.key]
             tool = name.replace("/", "_").replace("-", "_") + "_request"
             url = render.url_of(one, SETTINGS) + paths[one.type]
             calls[one.type] = [(tool, {"url": url, "method": "GET"})]

@@ -21,6 +21,7 @@ EFFECTS: dict[str, tuple[Any, Mapping[str, Any], str, str, Any]] = {
     "namespaces": (["shop"], {}, "Role/kubernaut-service-discovery", "metadata.namespace", "shop"),
     "nameSuffix": ("two", {}, "Deployment", "metadata.name", "kubernaut-dynamic-toolsets-two"),
     "holmesgpt.namespace": ("ai", {}, "Deployment", f"{CONTAINER}.env", {"HOLMESGPT_NAMESPACE": "ai"}),
+    "holmesgpt.version": ("0.31.1", {}, "Deployment", f"{CONTAINER}.env", {"HOLMESGPT_VERSION": "0.31.1"}),
     "holmesgpt.url": ("http://holmes.ai", {}, "Deployment", f"{CONTAINER}.env", {"HOLMESGPT_URL": "http://holmes.ai"}),
     "image.registry": ("reg.example/", {}, "Deployment", f"{CONTAINER}.image", "reg.example/kubernaut/dynamic-toolset:0.1.0"),
     "image.repository": ("mine", {}, "Deployment", f"{CONTAINER}.image", "mine:0.1.0"),

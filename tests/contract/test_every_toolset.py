@@ -78,7 +78,7 @@ def loaded(holmes: Holmes, file: Path, found: Iterable[Discovered]) -> dict[str,
         if (fields := entry["config_check"].get("ignored"))
     }
     assert not ignored, ignored
-    wanted = {name for one in found for name in render.toolset_names(one, SETTINGS)}
+    wanted = {name for names in render.toolset_names(found, SETTINGS).values() for name in names}
     assert wanted <= set(told["toolsets"])
     return dict(yaml.safe_load(file.read_text())["toolsets"])
 

@@ -67,7 +67,7 @@ def test_without_a_binding_it_is_listed_with_the_entry_that_would_complete_it(ki
     entry = parse(advice.partition("credentials.bindings: ")[2]).data
     assert (entry["service"], entry["type"]) == (one.service.key, kind)
     assert tuple(entry["values"]) == LOGINS[kind]
-    assert not render.toolset_names(one, render.Settings())
+    assert not render.toolset_names([one], render.Settings())
 
 
 @pytest.mark.parametrize("kind", sorted(LOGINS))

@@ -13,6 +13,7 @@ from sidecar.publication import Publication, Targets
 from sidecar.recognised import recognise
 from sidecar.reconcile import Desired
 from tests.unit.builders import backend, catalogue, service
+from toolset import render
 from toolset.discovered import Discovery
 
 LAMPS = catalogue(backend("lamp"))
@@ -42,7 +43,9 @@ def discovery(*namespaces: str) -> Discovery:
 def made(maps: Maps, file: Path | None = None, *more: str) -> Publication:
     config = wishes.config(None)
     targets = Targets(file, maps, ("own", *more))
-    return Publication(targets, "cluster.local", wishes.base(None), wishes.overrides(None, config))
+    return Publication(
+        targets, lambda _: render.Settings(), wishes.base(None), wishes.overrides(None, config)
+    )
 
 
 def test_each_namespace_gets_its_part_and_our_own_and_holmesgpts_all_of_it() -> None:

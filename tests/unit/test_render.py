@@ -89,12 +89,12 @@ class TestToolsets:
         both = catalogue(backend("lamp", toolsets=rules))
         seen = discovered(service("lamp"), within=both)
         assert list(toolsets(seen)) == ["lamp/a", "lamp/b"]
-        assert render.toolset_names(seen, SETTINGS) == ["lamp/a", "lamp/b"]
+        assert render.toolset_names([seen], SETTINGS) == {"shop/lamp": ["lamp/a", "lamp/b"]}
 
     @pytest.mark.parametrize("status", sorted(Status))
     def test_only_usable_statuses_reach_holmesgpt(self, status: Status) -> None:
         assert bool(toolsets(lamp(status=status))) == (status in USABLE)
-        assert bool(render.toolset_names(lamp(status=status), SETTINGS)) == (status in USABLE)
+        assert bool(render.toolset_names([lamp(status=status)], SETTINGS)) == (status in USABLE)
 
     def test_needing_credentials_is_not_usable(self) -> None:
         assert Status.NEEDS_CREDENTIALS not in USABLE
@@ -198,8 +198,10 @@ class TestCustom:
     def test_a_type_of_ones_own_enters_from_a_trusted_namespace_only(self) -> None:
         seen = found(custom_service("tracker"))
         assert toolsets(seen) == {}
-        assert render.toolset_names(seen, SETTINGS) == []
-        assert list(toolsets(seen, settings=TRUSTED)) == render.toolset_names(seen, TRUSTED)
+        assert render.toolset_names([seen], SETTINGS) == {}
+        assert {seen.service.key: list(toolsets(seen, settings=TRUSTED))} == render.toolset_names(
+            [seen], TRUSTED
+        )
 
     def test_it_is_catalogued_from_anywhere(self) -> None:
         [tool] = json.loads(render.toolset_json([found(custom_service("tracker"))], SETTINGS))["tools"]
@@ -232,3 +234,35 @@ class TestBundled:
         seen = [discovered(service(word, f"n{n}", ports=ports)) for n in range(count)]
         assert toolset_file_problems(parse(text(*seen))) == []
         assert not re.search(r"\$[a-z]", text(*seen)), "a placeholder was left"
+
+
+class TestOldHolmesGPT:
+    """Releases before 0.32 take no ``instances:``."""
+
+    OLD = Settings(holmesgpt=(0, 31, 1))
+
+    def test_it_gets_one_instance_flat(self) -> None:
+        entry = toolsets(lamp("lamp-b"), lamp("lamp-a"), settings=self.OLD)["lamp/main"]
+        assert entry["config"]["api_url"] == "http://lamp-a.shop.svc.cluster.local:9090"
+
+    def test_that_of_a_trusted_namespace_comes_first(self) -> None:
+        settings = Settings(holmesgpt=(0, 31), trusted_namespaces=frozenset({"ops"}))
+        entry = toolsets(lamp("lamp-a"), lamp("lamp-z", "ops"), settings=settings)["lamp/main"]
+        assert entry["config"]["api_url"] == "http://lamp-z.ops.svc.cluster.local:9090"
+
+    def test_the_listing_says_which_one_it_is(self) -> None:
+        found = [lamp("lamp-b"), lamp("lamp-a")]
+        assert render.toolset_names(found, self.OLD) == {"shop/lamp-a": ["lamp/main"]}
+        tools = json.loads(render.toolset_json(found, self.OLD))["tools"]
+        assert [(tool["name"], tool["toolsets"]) for tool in tools] == [
+            ("lamp-a", ["lamp/main"]),
+            ("lamp-b", []),
+        ]
+
+    def test_what_is_one_toolset_each_is_not_limited(self) -> None:
+        assert len(toolsets(found(service("bell-1")), found(service("bell-2")), settings=self.OLD)) == 2
+
+    @pytest.mark.parametrize("version", [(), (0, 32), (0, 45, 0), (1, 0)])
+    def test_current_ones_get_all(self, version: tuple[int, ...]) -> None:
+        entry = toolsets(lamp("lamp-b"), lamp("lamp-a"), settings=Settings(holmesgpt=version))["lamp/main"]
+        assert len(entry["config"]["instances"]) == 2

@@ -99,6 +99,10 @@ seccompProfile:
 - name: HOLMESGPT_NAMESPACE
   value: {{ . }}
 {{- end }}
+{{- with .Values.holmesgpt.version }}
+- name: HOLMESGPT_VERSION
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.holmesgpt.url }}
 - name: HOLMESGPT_URL
   value: {{ . | quote }}

@@ -32,7 +32,7 @@
 {{- fail (printf "dynamic-toolset: %s is a label of the chart's own: choose another for commonLabels and podLabels" $key) -}}
 {{- end -}}
 {{- end -}}
-{{- $taken := list "POD_NAMESPACE" "POD_NAME" "CLUSTER_DOMAIN" "LOG_FORMAT" "LOG_LEVEL" "DYNAMIC_TOOLSET_HTTP" "DYNAMIC_TOOLSET_METRICS" "DYNAMIC_TOOLSET_DEPLOYMENT" "HOLMESGPT_NAMESPACE" "HOLMESGPT_URL" -}}
+{{- $taken := list "POD_NAMESPACE" "POD_NAME" "CLUSTER_DOMAIN" "LOG_FORMAT" "LOG_LEVEL" "DYNAMIC_TOOLSET_HTTP" "DYNAMIC_TOOLSET_METRICS" "DYNAMIC_TOOLSET_DEPLOYMENT" "HOLMESGPT_NAMESPACE" "HOLMESGPT_VERSION" "HOLMESGPT_URL" -}}
 {{- range .Values.extraEnv -}}
 {{- if has .name $taken -}}
 {{- fail (printf "dynamic-toolset: extraEnv: %s is set already, by the chart or by another entry" .name) -}}
