@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,18 +14,20 @@ import click
 from rich.console import Console
 
 from process import log
-from process.options import address, cluster_options, log_options, options
-from sidecar import assembly, validation
+from process.options import address, cluster_options, examples, log_options, options
+from sidecar import assembly, changes, validation
 from sidecar.assembly import Wanted
 from sidecar.cluster import Cluster
 from sidecar.connection import ClusterError
-from sidecar.controller import Controller
+from sidecar.controller import TICK_SECONDS, Controller
 from sidecar.explain import UnknownServiceError
 from sidecar.metrics import Metrics
 from sidecar.output import FORMATS, as_table
 from sidecar.settings import Settings
 from sidecar.sources import SourceError, WrongTextError
+from sidecar.trigger import SETTLE_SECONDS
 from toolset import render
+from toolset.discovered import Discovery
 from toolset.text import printable
 
 EXIT_CONFIG = os.EX_CONFIG
@@ -57,29 +60,54 @@ _where = options(
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dynamic-toolset discover",
+        "dynamic-toolset discover --context staging -o wide",
+        "dynamic-toolset discover --watch",
+        "dynamic-toolset discover -o json | jq -r '.services[] | select(.status != \"verified\") | .name'",
+        "kubectl get services -A -o yaml | dynamic-toolset discover --from - -o holmes > custom_toolset.yaml",
+    )
+)
 @_where
 @click.option("--output", "-o", type=click.Choice(list(FORMATS)), default="table", show_default=True)
-def discover(output: str, log_level: str | None, **where: Any) -> None:
+@click.option("--watch", "-w", is_flag=True, help="Go on, and print what comes, changes and goes.")
+def discover(output: str, watch: bool, log_level: str | None, **where: Any) -> None:
     """Look once, and print what is there. Writes nothing.
 
     Exit code: 0 seen, 1 not seen, 78 the configuration is wrong.
     """
     log.set_up(where.pop("log_format"), log_level or "warning")
+    if watch:
+        if output not in changes.FORMATS:
+            raise click.BadParameter(
+                f"{output}: --watch prints {', '.join(changes.FORMATS)}; run keeps a file",
+                param_hint="--output",
+            )
+        _watch(output, where)
+        return
     with _progress() as progress:
         counted = Metrics()
-        controller = Controller(_settings(counted, progress=progress, **where), counted)
+        controller = Controller(_settings(counted, progress=progress, looks_only=True, **where), counted)
         _load_config(controller)
         controller.look()
     _fail_unless_seen(controller)
     click.echo(FORMATS[output](controller.report.discovery, _rendering(controller)), nl=False)
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    epilog=examples(
+        "dynamic-toolset explain monitoring/prometheus",
+        "dynamic-toolset explain shop/orders-search --from manifests/ --no-probe",
+    ),
+)
 @click.argument("service", metavar="NAMESPACE/NAME")
 @_where
 def explain_command(service: str, log_level: str | None, **where: Any) -> None:
-    """Tell of one Service every step: what speaks for it, what it was asked, and what comes of it.
+    """Tell of one Service every step, and why.
+
+    What speaks for it, what it was asked, and what comes of it.
 
     Exit code: 0 told, 1 not seen, 78 the configuration is wrong.
     """
@@ -88,7 +116,7 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     if not slash or not namespace or not name:
         raise click.BadParameter(f"{service!r}: expected NAMESPACE/NAME", param_hint="NAMESPACE/NAME")
     counted = Metrics()
-    controller = Controller(_settings(counted, **where), counted)
+    controller = Controller(_settings(counted, looks_only=True, **where), counted)
     _load_config(controller)
     try:
         text = controller.explain(service)
@@ -98,7 +126,13 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     click.echo(text, nl=False)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dynamic-toolset run --toolset-file /etc/holmes/discovered/custom_toolset.yaml",
+        "dynamic-toolset run --once --from manifests/ --toolset-file custom_toolset.yaml",
+        "dynamic-toolset run --context staging --toolset-file custom_toolset.yaml --http 127.0.0.1:8080",
+    )
+)
 @_where
 @click.option(
     "--toolset-file",
@@ -163,7 +197,9 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     help="The service's own Deployment: a change of its annotations prompts a pass.",
 )
 def run(http: str, metrics: str, once: bool, sidecar: bool, log_level: str | None, **options: Any) -> None:
-    """Keep the toolset file, and in a cluster the ConfigMaps, as they should be.
+    """Keep what HolmesGPT reads as it should be.
+
+    That is the toolset file, and in a cluster the ConfigMaps.
 
     In a pod (POD_NAMESPACE set) the configuration and overrides are read from ConfigMaps of that
     namespace, and the generated ConfigMaps are written.
@@ -187,7 +223,13 @@ def run(http: str, metrics: str, once: bool, sidecar: bool, log_level: str | Non
     Server(controller, counted, http, metrics).run()
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dynamic-toolset validate config.yaml",
+        "dynamic-toolset validate overrides.yaml --kind overrides",
+        "dynamic-toolset discover -o holmes | dynamic-toolset validate -",
+    )
+)
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option(
     "--kind",
@@ -195,7 +237,9 @@ def run(http: str, metrics: str, once: bool, sidecar: bool, log_level: str | Non
     help="What the file is; told by its content where it is not given.",
 )
 def validate(file: str, kind: str | None) -> None:
-    """Check a config.yaml, overrides.yaml or toolset FILE, and print everything that is wrong.
+    """Check what a person wrote, and tell all errors.
+
+    FILE is a config.yaml, overrides.yaml or toolset file; - is standard input.
 
     Exit code: 0 valid, 1 not valid, 2 not readable.
     """
@@ -212,6 +256,28 @@ def validate(file: str, kind: str | None) -> None:
         )
         sys.exit(1)
     click.echo(f"{file}: a valid {kind}")
+
+
+def _watch(output: str, where: dict[str, Any]) -> None:
+    """Prints events until Ctrl-C; the loop that finds them is the service's own, and writes nothing."""
+    counted = Metrics()
+    controller = Controller(
+        _settings(counted, follow=True, looks_only=True, config_maps=False, **where), counted
+    )
+    _load_config(controller)
+    loop = threading.Thread(target=controller.run, name="discovery loop", daemon=True)
+    loop.start()
+    shown = Discovery()
+    try:
+        while loop.is_alive():
+            now = controller.report.discovery
+            for event in changes.changes(shown, now):
+                click.echo(changes.FORMATS[output](event, _rendering(controller)), nl=False)
+            shown = now
+            loop.join(TICK_SECONDS)
+    except KeyboardInterrupt:
+        controller.stop()
+        loop.join(SETTLE_SECONDS)
 
 
 def _settings(
