@@ -1,4 +1,4 @@
-"""Shell completion: of ``dynamic-toolset`` by click's scripts, of ``kubectl dynamic-toolset`` in kubectl's way.
+"""Shell completion: of ``dynamic-toolset`` by click's scripts, and of the plugin by kubectl's rules.
 
 kubectl asks an executable ``kubectl_complete-dynamic_toolset`` on PATH and expects what cobra's commands
 answer (kubectl: Extend kubectl with plugins, "Shell completion"): a candidate a line, its description

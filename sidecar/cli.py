@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from process import log
-from process.options import address, cluster_options, examples, log_options, options
-from sidecar import assembly, changes, validation
-from sidecar.assembly import Wanted
-from sidecar.cluster import Cluster
-from sidecar.connection import ClusterError
+from process.options import address, examples
+from sidecar import changes, validation
+from sidecar import credentials as secrets
 from sidecar.controller import TICK_SECONDS, Controller
 from sidecar.explain import UnknownServiceError
 from sidecar.metrics import Metrics
+from sidecar.options import (
+    fail_unless_seen,
+    load_config,
+    look,
+    progress_shown,
+    rendering,
+    settings_of,
+    where_options,
+)
 from sidecar.output import FORMATS, as_table
-from sidecar.settings import Settings
-from sidecar.sources import SourceError, WrongTextError
+from sidecar.sources import SourceError
 from sidecar.trigger import SETTLE_SECONDS
-from toolset import render
+from toolset.completing import complete, may_want_login, wants_login
 from toolset.discovered import Discovery
 from toolset.text import printable
-
-EXIT_CONFIG = os.EX_CONFIG
-"""78: the configuration is wrong, and starting again will not help (sysexits.h)."""
-
-_where = options(
-    click.option("--config", metavar="FILE", envvar="CONFIG_FILE", help="The service's config.yaml."),
-    cluster_options,
-    click.option(
-        "--from",
-        "manifests",
-        metavar="FILE|DIR|-",
-        envvar="DYNAMIC_TOOLSET_FROM",
-        help="Read Services from manifests instead of a cluster; they are then unproven.",
-    ),
-    click.option(
-        "--no-probe",
-        is_flag=True,
-        envvar="DYNAMIC_TOOLSET_NO_PROBE",
-        help="Ask no Service what it is: all unproven.",
-    ),
-    log_options,
-    click.option(
-        "--cluster-domain",
-        envvar="CLUSTER_DOMAIN",
-        default="cluster.local",
-        show_default=True,
-        help="The cluster's DNS domain, in which Services have their names.",
-    ),
-)
 
 
 @click.command(
@@ -69,7 +42,7 @@ _where = options(
         "kubectl get services -A -o yaml | dynamic-toolset discover --from - -o holmes > custom_toolset.yaml",
     )
 )
-@_where
+@where_options
 @click.option("--output", "-o", type=click.Choice(list(FORMATS)), default="table", show_default=True)
 @click.option("--watch", "-w", is_flag=True, help="Go on, and print what comes, changes and goes.")
 def discover(output: str, watch: bool, log_level: str | None, **where: Any) -> None:
@@ -77,22 +50,16 @@ def discover(output: str, watch: bool, log_level: str | None, **where: Any) -> N
 
     Exit code: 0 seen, 1 not seen, 78 the configuration is wrong.
     """
-    log.set_up(where.pop("log_format"), log_level or "warning")
     if watch:
         if output not in changes.FORMATS:
             raise click.BadParameter(
                 f"{output}: --watch prints {', '.join(changes.FORMATS)}; run keeps a file",
                 param_hint="--output",
             )
-        _watch(output, where)
+        _watch(output, log_level, where)
         return
-    with _progress() as progress:
-        counted = Metrics()
-        controller = Controller(_settings(counted, progress=progress, looks_only=True, **where), counted)
-        _load_config(controller)
-        controller.look()
-    _fail_unless_seen(controller)
-    click.echo(FORMATS[output](controller.report.discovery, _rendering(controller)), nl=False)
+    controller = look(log_level, where)
+    click.echo(FORMATS[output](controller.report.discovery, rendering(controller)), nl=False)
 
 
 @click.command(
@@ -103,7 +70,7 @@ def discover(output: str, watch: bool, log_level: str | None, **where: Any) -> N
     ),
 )
 @click.argument("service", metavar="NAMESPACE/NAME")
-@_where
+@where_options
 def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     """Tell of one Service every step, and why.
 
@@ -116,8 +83,8 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     if not slash or not namespace or not name:
         raise click.BadParameter(f"{service!r}: expected NAMESPACE/NAME", param_hint="NAMESPACE/NAME")
     counted = Metrics()
-    controller = Controller(_settings(counted, looks_only=True, **where), counted)
-    _load_config(controller)
+    controller = Controller(settings_of(counted, looks_only=True, **where), counted)
+    load_config(controller)
     try:
         text = controller.explain(service)
     except (SourceError, UnknownServiceError) as error:
@@ -128,12 +95,56 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
 
 @click.command(
     epilog=examples(
+        "dynamic-toolset credentials",
+        "dynamic-toolset credentials shop/orders-search-es-http --holmesgpt-namespace holmesgpt",
+        "dynamic-toolset credentials -o values > credentials-values.yaml",
+        "kubectl get services -A -o yaml | dynamic-toolset credentials --from -",
+    )
+)
+@click.argument("service", metavar="[NAMESPACE/NAME]", default="")
+@where_options
+@click.option(
+    "--holmesgpt-namespace",
+    metavar="NAME",
+    envvar="HOLMESGPT_NAMESPACE",
+    default="holmesgpt",
+    show_default=True,
+    help="Where HolmesGPT runs: its pod reads Secrets of its own namespace only.",
+)
+@click.option("--output", "-o", type=click.Choice(list(secrets.FORMATS)), default="text", show_default=True)
+def credentials(
+    service: str, holmesgpt_namespace: str, output: str, log_level: str | None, **where: Any
+) -> None:
+    """Tell how to complete what asks for a login.
+
+    For each Service, or the one that is named: where its Secret is, as its operator or chart makes it;
+    the values that give HolmesGPT the variables; and the entries of config.yaml that bind them. Reads
+    no Secret, and writes nothing.
+
+    Exit code: 0 told, 1 not seen, or the one that is named asks for none, 78 the configuration is wrong.
+    """
+    controller = look(log_level, where)
+    found = controller.report.discovery.discovered
+    if service:
+        asking = [it for it in found if it.service.key == service and may_want_login(it)]
+    else:
+        asking = [it for it in found if wants_login(it)]
+    completions = complete(asking)
+    if not completions:
+        click.echo(printable(secrets.why_none(service), 1000), err=True)
+        sys.exit(1 if service else 0)
+    around = secrets.Surroundings(controller.config.credentials, holmesgpt_namespace)
+    click.echo(secrets.FORMATS[output](completions, around), nl=False)
+
+
+@click.command(
+    epilog=examples(
         "dynamic-toolset run --toolset-file /etc/holmes/discovered/custom_toolset.yaml",
         "dynamic-toolset run --once --from manifests/ --toolset-file custom_toolset.yaml",
         "dynamic-toolset run --context staging --toolset-file custom_toolset.yaml --http 127.0.0.1:8080",
     )
 )
-@_where
+@where_options
 @click.option(
     "--toolset-file",
     metavar="FILE",
@@ -209,15 +220,15 @@ def run(http: str, metrics: str, once: bool, sidecar: bool, log_level: str | Non
         raise click.BadParameter("needs another port than --http", param_hint="--metrics")
     counted = Metrics()
     if once:
-        with _progress() as progress:
-            settings = _settings(counted, progress=progress, sidecar=sidecar, publish=True, **options)
+        with progress_shown() as progress:
+            settings = settings_of(counted, progress=progress, sidecar=sidecar, publish=True, **options)
             controller = Controller(settings, counted)
-            _load_config(controller)
+            load_config(controller)
             controller.look()
         _end_once(controller)
-    controller = Controller(_settings(counted, sidecar=sidecar, follow=True, **options), counted)
+    controller = Controller(settings_of(counted, sidecar=sidecar, follow=True, **options), counted)
     if not sidecar:
-        _load_config(controller, patient=True)
+        load_config(controller, patient=True)
     from sidecar.server import Server  # noqa: PLC0415 - gunicorn is not needed to look once
 
     Server(controller, counted, http, metrics).run()
@@ -258,13 +269,14 @@ def validate(file: str, kind: str | None) -> None:
     click.echo(f"{file}: a valid {kind}")
 
 
-def _watch(output: str, where: dict[str, Any]) -> None:
+def _watch(output: str, log_level: str | None, where: dict[str, Any]) -> None:
     """Prints events until Ctrl-C; the loop that finds them is the service's own, and writes nothing."""
+    log.set_up(where.pop("log_format"), log_level or "warning")
     counted = Metrics()
     controller = Controller(
-        _settings(counted, follow=True, looks_only=True, config_maps=False, **where), counted
+        settings_of(counted, follow=True, looks_only=True, config_maps=False, **where), counted
     )
-    _load_config(controller)
+    load_config(controller)
     loop = threading.Thread(target=controller.run, name="discovery loop", daemon=True)
     loop.start()
     shown = Discovery()
@@ -272,7 +284,7 @@ def _watch(output: str, where: dict[str, Any]) -> None:
         while loop.is_alive():
             now = controller.report.discovery
             for event in changes.changes(shown, now):
-                click.echo(changes.FORMATS[output](event, _rendering(controller)), nl=False)
+                click.echo(changes.FORMATS[output](event, rendering(controller)), nl=False)
             shown = now
             loop.join(TICK_SECONDS)
     except KeyboardInterrupt:
@@ -280,73 +292,9 @@ def _watch(output: str, where: dict[str, Any]) -> None:
         loop.join(SETTLE_SECONDS)
 
 
-def _settings(
-    metrics: Metrics,
-    *,
-    manifests: str | None,
-    kubeconfig: str,
-    context: str,
-    no_probe: bool,
-    publish: bool = False,
-    follow: bool = False,
-    **options: Any,
-) -> Settings:
-    """What the options ask for: to ``publish`` once, to ``follow``, or only to look."""
-    for name in ("config", "base", "toolset_file"):
-        options[name] = Path(options[name]) if options.get(name) else None
-    wanted = Wanted(probe=not no_probe, namespace=os.environ.get("POD_NAMESPACE", ""), **options)
-    if wanted.toolset_file and wanted.toolset_file.suffix not in {".yaml", ".yml"}:
-        raise click.BadParameter(
-            "HolmesGPT reads only files that end in .yaml or .yml", param_hint="--toolset-file"
-        )
-    if manifests is not None:
-        return assembly.of_manifests(manifests, wanted)
-    cluster = Cluster(kubeconfig, context)
-    if not wanted.sidecar:
-        _check_surroundings(cluster, wanted, in_pod=(publish or follow) and not kubeconfig)
-    if follow:
-        return assembly.to_follow(cluster, wanted, metrics)
-    return assembly.at_once(cluster, wanted, metrics, publish=publish)
-
-
-def _check_surroundings(cluster: Cluster, wanted: Wanted, *, in_pod: bool) -> None:
-    try:
-        _ = cluster.server
-    except ClusterError as error:
-        _exit_config(str(error))
-    if in_pod and not wanted.namespace and "KUBERNETES_SERVICE_HOST" in os.environ:
-        _exit_config("POD_NAMESPACE is not set: give it by the downward API (fieldRef: metadata.namespace)")
-
-
-def _load_config(controller: Controller, *, patient: bool = False) -> None:
-    """Ends the process when the configuration is wrong; when it cannot be read, unless ``patient``."""
-    try:
-        controller.check_config()
-    except WrongTextError as error:
-        _exit_config(str(error))
-    except SourceError as error:
-        if not patient:
-            click.echo(f"Error: {printable(str(error), 1000)}", err=True)
-            sys.exit(1)
-
-
-def _exit_config(message: str) -> Any:
-    for line in message.splitlines():
-        click.echo(f"Error: {printable(line, 1000)}", err=True)
-    sys.exit(EXIT_CONFIG)
-
-
-def _fail_unless_seen(controller: Controller) -> None:
-    if controller.saw_services:
-        return
-    for failure in controller.report.failures:
-        click.echo(f"Error: {printable(failure, 1000)}", err=True)
-    sys.exit(1)
-
-
 def _end_once(controller: Controller) -> None:
-    _fail_unless_seen(controller)
-    click.echo(as_table(controller.report.discovery, _rendering(controller)), nl=False)
+    fail_unless_seen(controller)
+    click.echo(as_table(controller.report.discovery, rendering(controller)), nl=False)
     failures = controller.report.failures
     for failure in failures:
         click.echo(f"Error: {printable(failure, 1000)}", err=True)
@@ -354,20 +302,3 @@ def _end_once(controller: Controller) -> None:
     if path and not failures:
         click.echo(f"\nHolmesGPT's file: {path} (CUSTOM_TOOLSET_LOCATION={path.absolute()})")
     sys.exit(1 if failures else 0)
-
-
-def _rendering(controller: Controller) -> render.Settings:
-    return render.Settings(
-        controller.settings.cluster_domain, frozenset(controller.config.trusted_namespaces)
-    )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], object]]:
-    """Shows how far a pass is, on a terminal only."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("looking for Services") as status:
-        yield status.update
