@@ -27,14 +27,17 @@ RUN PYTHONPATH=/build python3 -m pip install --no-cache-dir --no-deps --no-build
 
 FROM ${BASE}
 ARG VERSION=0.1.0
+ARG COMMIT
 LABEL org.opencontainers.image.title="dynamic-toolset" \
       org.opencontainers.image.description="Finds a cluster's observability backends and writes HolmesGPT's toolset file" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /app /app
 # glibc keeps a heap for each of many threads otherwise.
 ENV PATH=/app/bin:/usr/bin:/bin \
     MALLOC_ARENA_MAX=2 \
+    DYNAMIC_TOOLSET_COMMIT=${COMMIT} \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1
 USER 65532:65532

@@ -14,10 +14,13 @@ import click
 from toolset import __version__
 
 COMMANDS = {
+    "completion": "process.completion:command",
+    "credentials": "sidecar.cli:credentials",
     "discover": "sidecar.cli:discover",
     "explain": "sidecar.cli:explain_command",
     "run": "sidecar.cli:run",
     "validate": "sidecar.cli:validate",
+    "version": "process.version:command",
     "webhook": "webhook.cli:webhook",
 }
 
@@ -41,7 +44,21 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\n"
+    "Exit codes:\n"
+    "   0  done\n"
+    "   1  what was asked could not be done; standard error says why\n"
+    "   2  wrong usage\n"
+    "  78  the configuration is wrong, and trying again will not help",
+)
 @click.version_option(__version__, prog_name="dynamic-toolset")
 def main() -> None:
     """Finds a cluster's observability backends and writes the toolset file that HolmesGPT reads."""
+
+
+def kubectl() -> None:
+    """The same as a plugin: ``kubectl dynamic-toolset`` runs ``kubectl-dynamic_toolset``."""
+    main(prog_name="kubectl dynamic-toolset")

@@ -23,6 +23,14 @@ def options(*several: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def examples(*lines: str) -> str:
+    """An epilog for a command's help: how it is used, as it is typed.
+
+    The mark keeps click from filling the lines (click: Preventing Rewrapping).
+    """
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
 def address(_: click.Context, option: click.Parameter, value: str) -> str:
     """A click callback: ``HOST:PORT``."""
     host, colon, port = value.rpartition(":")

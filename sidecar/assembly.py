@@ -60,6 +60,8 @@ class Wanted:
     deployment: str = ""
     """The service's own Deployment, whose annotations prompt a pass."""
     progress: Callable[[str], object] = lambda _: None
+    looks_only: bool = False
+    """Whether nothing at all is written, not even a configuration where there is none."""
 
     @property
     def writes_config_maps(self) -> bool:
@@ -160,7 +162,7 @@ def _texts(cluster: Cluster, wanted: Wanted) -> tuple[ConfigMapText | None, Conf
     if not namespace:
         return None, None
     return (
-        ConfigMapText(cluster, namespace, CONFIG, "config.yaml", WRITTEN_OUT),
+        ConfigMapText(cluster, namespace, CONFIG, "config.yaml", "" if wanted.looks_only else WRITTEN_OUT),
         ConfigMapText(cluster, namespace, OVERRIDES, OVERRIDES_KEY),
     )
 

@@ -26,8 +26,8 @@ from toolset.yaml_source import Document, Path, Problem, YamlError, parse
 
 ROOT = "service_discovery"
 
-Logins = Mapping[str, tuple[str, ...]]
-"""What each type needs where it has a login."""
+Logins = Mapping[str, tuple[tuple[str, ...], ...]]
+"""What each type needs where it has a login, for each way of it."""
 
 WRITTEN_OUT = """\
 # Every key is optional; these are the defaults. A change is in force at once, without a restart.
@@ -160,9 +160,9 @@ def _unfit(binding: Binding, allowed: frozenset[str], logins: Logins) -> Iterato
     if binding.type not in logins:
         yield ("type",), f"no login is known of; known are {', '.join(sorted(logins))}"
         return
-    needs = logins[binding.type]
-    if set(binding.values) != set(needs):
-        yield ("values",), f"expected exactly {', '.join(needs)}"
+    ways = logins[binding.type]
+    if set(binding.values) not in [set(needs) for needs in ways]:
+        yield ("values",), f"expected exactly {'; or '.join(', '.join(needs) for needs in ways)}"
     for name, value in binding.values.items():
         yield from ((("values", name), message) for message in text_problems(name, value, allowed))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from toolset import render
-from toolset.discovered import Discovery, Status
+from toolset.discovered import Discovered, Discovery, Status
+from toolset.text import printable
 
-_STYLES = {
+STYLES = {
     Status.VERIFIED: "green",
     Status.CREDENTIALED: "green",
     Status.UNHEALTHY: "red",
@@ -28,21 +29,25 @@ def as_data(discovery: Discovery, settings: render.Settings) -> dict[str, Any]:
     names = render.toolset_names(discovery.discovered, settings)
     return {
         "services": [
-            {
-                "namespace": found.service.namespace,
-                "name": found.service.name,
-                "backend": found.type,
-                "url": render.url_of(found, settings),
-                "toolsets": names.get(found.service.key, []),
-                "status": found.status.value,
-                "evidence": list(found.evidence),
-            }
-            for found in discovery.discovered
+            service_data(found, settings, names.get(found.service.key, [])) for found in discovery.discovered
         ],
         "skipped": [
             {"namespace": skip.namespace, "name": skip.name, "reason": skip.reason}
             for skip in discovery.skipped
         ],
+    }
+
+
+def service_data(found: Discovered, settings: render.Settings, toolsets: Sequence[str]) -> dict[str, Any]:
+    """One discovered Service of :func:`as_data`, and the toolsets that it is part of."""
+    return {
+        "namespace": found.service.namespace,
+        "name": found.service.name,
+        "backend": found.type,
+        "url": render.url_of(found, settings),
+        "toolsets": list(toolsets),
+        "status": found.status.value,
+        "evidence": list(found.evidence),
     }
 
 
@@ -64,37 +69,57 @@ def as_holmes(discovery: Discovery, settings: render.Settings) -> str:
 
 def as_table(discovery: Discovery, settings: render.Settings) -> str:
     """For a terminal; as wide as it is, or as the text needs where there is none."""
+    return _table(discovery, settings, wide=False)
+
+
+def as_wide(discovery: Discovery, settings: render.Settings) -> str:
+    """:func:`as_table`, with why each is what it is said to be."""
+    return _table(discovery, settings, wide=True)
+
+
+def terminal() -> Console:
+    """Standard output: coloured and folded where it is a terminal (and NO_COLOR is not set), else plain."""
     console = Console()
     width = console.width if console.is_terminal else 1000
-    console = Console(width=width, highlight=False, soft_wrap=False, force_terminal=console.is_terminal)
+    return Console(width=width, highlight=False, soft_wrap=False, force_terminal=console.is_terminal)
+
+
+def _table(discovery: Discovery, settings: render.Settings, *, wide: bool) -> str:
+    console = terminal()
     with console.capture() as capture:
-        _print_discovered(console, discovery, settings)
+        _print_discovered(console, discovery, settings, wide=wide)
         _print_skipped(console, discovery)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 FORMATS: dict[str, Callable[[Discovery, render.Settings], str]] = {
     "table": as_table,
+    "wide": as_wide,
     "json": as_json,
     "yaml": as_yaml,
     "holmes": as_holmes,
 }
 
 
-def _print_discovered(console: Console, discovery: Discovery, settings: render.Settings) -> None:
+def _print_discovered(
+    console: Console, discovery: Discovery, settings: render.Settings, *, wide: bool
+) -> None:
     if not discovery.discovered:
         console.print("No services discovered.")
         return
     names = render.toolset_names(discovery.discovered, settings)
     table = Table("NAMESPACE", "NAME", "BACKEND", "URL", "STATUS", "TOOLSETS", box=None, pad_edge=False)
+    if wide:
+        table.add_column("EVIDENCE")
     for found in discovery.discovered:
         table.add_row(
             found.service.namespace,
             found.service.name,
             found.type,
             Text(render.url_of(found, settings), overflow="fold"),
-            Text(found.status.value, style=_STYLES[found.status]),
+            Text(found.status.value, style=STYLES[found.status]),
             Text("\n".join(names.get(found.service.key, ())) or "-", overflow="fold"),
+            *([Text(printable("; ".join(found.evidence), 1000), overflow="fold")] if wide else ()),
         )
     console.print(table)
 

@@ -12,8 +12,7 @@ from toolset.yaml_source import Problem, YamlError, parse
 
 def _config(text: str) -> Sequence[Problem]:
     known = catalogue.bundled()
-    logins = {name: entry.credentials.needs for name, entry in known.items() if entry.credentials}
-    read_config(text, frozenset(known), logins)
+    read_config(text, frozenset(known), catalogue.logins(known))
     return ()
 
 

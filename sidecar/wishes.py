@@ -100,7 +100,7 @@ def config(source: TextSource | None) -> Followed[Config]:
     """The service's configuration."""
     known = catalogue.bundled()
     types = frozenset(known)
-    logins = {name: entry.credentials.needs for name, entry in known.items() if entry.credentials}
+    logins = catalogue.logins(known)
     return Followed(
         "configuration",
         source,

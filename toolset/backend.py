@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -145,18 +145,52 @@ class ToolsetRule:
 
 
 @dataclass(frozen=True)
+class KnownSecret:
+    """A Secret in the Service's namespace that an operator or chart of the product makes.
+
+    It is there for Services whose labels hold ``where`` (``*`` in a value stands for any text). Its
+    ``secret`` name holds ``$instance``: the value of ``label``, of the Service or its selector, or else
+    what the group ``instance`` of ``service`` finds in the Service's name. ``keys`` are where in it each
+    need is; ``values`` are needs that are the same everywhere, and no secret. ``admin``: it is the
+    administrator's. ``source`` says where all this is written.
+    """
+
+    maker: str
+    where: Mapping[str, str]
+    secret: str
+    keys: Mapping[str, str]
+    source: str
+    label: str = ""
+    service: re.Pattern[str] = re.compile("(?P<instance>.+)")
+    values: Mapping[str, str] = field(default_factory=dict)
+    admin: bool = False
+
+
+@dataclass(frozen=True)
 class Login:
     """How HolmesGPT logs in, once the operator has bound what it ``needs`` to a Service.
 
     ``config`` is added to the configuration of each toolset, ``auth`` to each endpoint of one of type
     http; in both ``$name`` stands for what was bound. ``toolsets`` stand in for the backend's own where
-    there is nothing to be had without a login.
+    there is nothing to be had without a login. ``secrets`` are where it may be kept already.
+    ``alternatives`` are other ways, with other needs.
     """
 
     needs: tuple[str, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     auth: Mapping[str, Any] = field(default_factory=dict)
     toolsets: tuple[ToolsetRule, ...] = ()
+    secrets: tuple[KnownSecret, ...] = ()
+    alternatives: tuple[Login, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Login, ...]:
+        """This one and its alternatives."""
+        return (self, *self.alternatives)
+
+    def that_needs(self, names: Collection[str]) -> Login | None:
+        """The way that needs exactly these."""
+        return next((way for way in self.ways if set(way.needs) == set(names)), None)
 
 
 @dataclass(frozen=True)

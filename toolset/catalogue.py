@@ -24,6 +24,7 @@ from toolset.backend import (
     Exchange,
     Expectation,
     Hint,
+    KnownSecret,
     Login,
     Recognition,
     Scheme,
@@ -80,6 +81,15 @@ def bundled() -> Catalogue:
     folder = files("toolset").joinpath("backends")
     texts = {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".yaml")}
     return Catalogue(read_backend(text, name) for name, text in texts.items())
+
+
+def logins(known: Mapping[str, Backend]) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+    """What each type needs where it has a login: one set of names for each way."""
+    return {
+        name: tuple(way.needs for way in entry.credentials.ways)
+        for name, entry in known.items()
+        if entry.credentials
+    }
 
 
 def read_backend(text: str, source: str) -> Backend:
@@ -265,11 +275,43 @@ class _ToolsetSchema(Strict):
         return ToolsetRule(**data)
 
 
+class _KnownSecretSchema(Strict):
+    maker = fields.String(required=True, validate=validate.Length(1, 60))
+    where = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, validate=validate.Length(min=1)
+    )
+    label = fields.String(validate=validate.Length(min=1))
+    service = _Pattern()
+    secret = fields.String(required=True, validate=validate.Regexp(r"[a-z0-9.$-]*\$instance[a-z0-9.$-]*$"))
+    keys = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    values = fields.Dict(keys=fields.String(), values=fields.String())
+    admin = fields.Boolean()
+    source = fields.String(required=True, validate=validate.Length(min=1))
+
+    @validates_schema
+    def _names_the_instance(self, data: dict[str, Any], **_: Any) -> None:
+        pattern = data.get("service")
+        if pattern and ("label" in data or "instance" not in pattern.groupindex):
+            raise ValidationError("expected either label, or service with a group (?P<instance>…)")
+
+    @post_load
+    def _build(self, data: dict[str, Any], **_: Any) -> KnownSecret:
+        return KnownSecret(**data)
+
+
 class _LoginSchema(Strict):
     needs = _Tuple(fields.String(validate=validate.Regexp(r"[a-z_]+$")), required=True)
     config = fields.Dict(keys=fields.String())
     auth = fields.Dict(keys=fields.String())
     toolsets = _Tuple(fields.Nested(_ToolsetSchema))
+    secrets = _Tuple(fields.Nested(_KnownSecretSchema))
+    alternatives = _Tuple(fields.Nested(lambda: _LoginSchema(exclude=["alternatives"])))
+
+    @validates_schema
+    def _secrets_hold_what_is_needed(self, data: dict[str, Any], **_: Any) -> None:
+        for known in data.get("secrets", ()):
+            if {*known.keys, *known.values} != set(data.get("needs", ())):
+                raise ValidationError(f"{known.maker}: keys and values together are not what it needs")
 
     @post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Login:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from toolset.backend import Backend, ToolsetRule
+from toolset.backend import Backend, Login, ToolsetRule
 from toolset.classify import Candidate, Endpoint
 from toolset.service import Service
 
@@ -58,11 +58,17 @@ class Discovered:
     @property
     def toolsets(self) -> tuple[ToolsetRule, ...]:
         """The toolsets that it becomes: those over HTTP only where its endpoint speaks it."""
-        login = self.backend.credentials
+        login = self.login
         if self.status is Status.CREDENTIALED and login is not None and login.toolsets:
             return login.toolsets
         http = self.endpoint.scheme in {"http", "https"}
         return tuple(rule for rule in self.backend.toolsets if http or rule.type != "http")
+
+    @property
+    def login(self) -> Login | None:
+        """The way in that the bound credentials are for."""
+        credentials = self.backend.credentials
+        return credentials.that_needs(self.credentials) if credentials else None
 
     @property
     def tenant(self) -> str:

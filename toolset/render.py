@@ -228,7 +228,7 @@ def _config(rule: ToolsetRule, found: Discovered, settings: Settings) -> Documen
         del config["verify_ssl"]
     if tenant := found.tenant:
         config["additional_headers"] = {**config.get("additional_headers", {}), found.backend.tenant: tenant}
-    login = found.backend.credentials
+    login = found.login
     if found.status is not Status.CREDENTIALED or login is None or login.toolsets:
         return config
     if rule.type == "http":

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from process import log
-from process.options import address, cluster_options, log_options
+from process.options import address, cluster_options, examples, log_options
 from toolset.text import printable
 from toolset.yaml_source import YamlError
 from webhook.apiserver import ApiError, ApiServer
@@ -28,7 +28,12 @@ T = TypeVar("T")
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dynamic-toolset webhook --config guard.yaml --register service",
+        "dynamic-toolset webhook --listen 127.0.0.1:8443 --register url --context staging",
+    )
+)
 @click.option("--config", metavar="FILE", envvar="GUARD_CONFIG_FILE", help="The guard's guard.yaml.")
 @click.option(
     "--injection",
@@ -80,7 +85,9 @@ def webhook(
     log_format: str,
     log_level: str,
 ) -> None:
-    """Guard what is generated: an admission webhook that lets the service alone write it.
+    """Guard what is generated, as a webhook.
+
+    It admits writes of the service alone.
 
     POD_NAMESPACE is the service's own namespace, of the overrides and of the guard's Secret.
 

@@ -26,3 +26,11 @@ def test_only_what_the_build_needs_is_sent_to_it() -> None:
     sent = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert {path.split("/")[0] for line in copied for path in line.split()} == sent
+
+
+def test_every_package_of_ours_is_in_it() -> None:
+    setup = (ROOT / "setup.cfg").read_text()
+    packages = re.search(r"packages.find\]\ninclude =\n((?: +\w+\n)+)", setup)
+    assert packages
+    for package in packages[1].split():
+        assert f"\nCOPY {package} {package}\n" in DOCKERFILE

@@ -115,12 +115,13 @@ def test_what_the_operator_bound_credentials_to_is_loaded(tmp_path: Path, holmes
     found = [
         discovered(
             backend,
-            f"{backend.name}-locked",
+            f"{backend.name}-locked-{number}",
             Status.CREDENTIALED,
-            credentials=dict.fromkeys(backend.credentials.needs, "{{ env.SECRET }}"),
+            credentials=dict.fromkeys(way.needs, "{{ env.SECRET }}"),
         )
         for backend in CATALOGUE.values()
         if backend.credentials
+        for number, way in enumerate(backend.credentials.ways)
     ]
     toolsets = loaded(holmes, tmp_path / "custom_toolset.yaml", found)
     assert {"postgresql", "mysql", "mongodb"} <= {name.partition("/")[0] for name in toolsets}

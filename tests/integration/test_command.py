@@ -1,7 +1,12 @@
 """The command line: what it prints, how it ends, and what bad input gets."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,8 +14,8 @@ import yaml
 
 from tests.home import Home, service
 from tests.programs import Serve
-from tests.realparts import ControlPlane
-from tests.service import command
+from tests.realparts import ControlPlane, part, run, until
+from tests.service import COMMAND, command
 
 MANIFEST = """\
 apiVersion: v1
@@ -52,6 +57,91 @@ def test_no_probe_asks_nobody(home: Home, cluster_ip: Callable[[], str]) -> None
     config.write_text(f"service_discovery: {{namespaces: [{home.watched}]}}\n")
     done = command("discover", "--no-probe", "-o", "yaml", "--config", str(config), env=home.env)
     assert [found["status"] for found in yaml.safe_load(done.stdout)["services"]] == ["unproven"]
+
+
+def test_watch_tells_what_comes_changes_and_goes_and_ends_by_ctrl_c(
+    home: Home, prometheus: Serve, cluster_ip: Callable[[], str], tmp_path: Path
+) -> None:
+    address = cluster_ip()
+    server = prometheus(f"{address}:9090")
+    told = tmp_path / "told"
+    line = [COMMAND, "discover", "--watch", "-o", "json"]
+    with (
+        told.open("wb") as output,
+        subprocess.Popen(
+            line,
+            env={**os.environ, **home.env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+        ) as watching,
+    ):
+
+        def last() -> tuple[str, str, str] | None:
+            lines = told.read_text().splitlines()
+            event = json.loads(lines[-1]) if lines else None
+            return event and (event["type"], event["service"]["name"], event["service"]["status"])
+
+        try:
+            home.plane.apply(service(home.watched, "prometheus", address))
+            until(lambda: last() == ("ADDED", "prometheus", "verified"), "it is told as verified")
+            server.stop()
+            until(lambda: last() == ("MODIFIED", "prometheus", "unhealthy"), "its outage is told", seconds=90)
+            home.plane.kubectl("delete", "service", "prometheus", "-n", home.watched)
+            until(lambda: (last() or "")[0] == "DELETED", "that it is gone is told")
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(timeout=20) == 0
+        finally:
+            watching.kill()
+    assert not home.generated(home.watched), "it writes nothing"
+
+
+def test_watch_prints_no_file() -> None:
+    done = command("discover", "--watch", "-o", "holmes", "--from", "examples/cluster")
+    assert done.returncode == 2
+    assert "run keeps a file" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_looking_writes_no_configuration_where_there_is_none(home: Home) -> None:
+    name = "kubernaut-dynamic-toolset-config"
+    home.plane.kubectl("delete", "configmap", name, "-n", home.own)
+    done = command("discover", "--no-probe", env={**home.env, "KUBECONFIG": str(home.plane.kubeconfig)})
+    assert done.returncode == 0, done.stderr
+    assert not home.plane.kubectl("get", "configmap", name, "-n", home.own, "--ignore-not-found")
+
+
+def test_kubectl_runs_it_as_a_plugin_and_completes_it(control_plane: ControlPlane, home: Home) -> None:
+    kubectl = str(part("control-plane") / "kubectl")
+    path = f"{Path(COMMAND).parent}:{os.environ['PATH']}"
+    env = {**os.environ, **home.env, "PATH": path}
+    done = run([kubectl, "dynamic-toolset", "discover", "--no-probe", "-o", "json"], env=env)
+    assert list(json.loads(done)) == ["services", "skipped"]
+    completed = run([kubectl, "__complete", "dynamic-toolset", "discover", "-o", ""], env=env)
+    assert completed.split() == ["table", "wide", "json", "yaml", "holmes", ":4"]
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_there_are_colours_on_a_terminal_only(no_color: str, coloured: bool) -> None:
+    line = [COMMAND, "discover", "--from", "examples/cluster"]
+    assert "\x1b[" not in command(*line[1:]).stdout
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200", "NO_COLOR": no_color}
+    assert ("\x1b[33m" in on_a_terminal(line, env)) is coloured
+
+
+def on_a_terminal(line: list[str], env: dict[str, str]) -> str:
+    """What a program prints where its output is a terminal."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        line, env=env, stdin=subprocess.DEVNULL, stdout=follower, stderr=follower
+    ) as process:
+        os.close(follower)
+        told = b""
+        with suppress(OSError):  # Linux: a terminal that nobody holds open any more
+            while read := os.read(leader, 65536):
+                told += read
+        assert process.wait(timeout=60) == 0
+    os.close(leader)
+    return told.decode()
 
 
 def test_manifests_come_from_standard_input_too() -> None:

@@ -12,13 +12,14 @@ from sidecar.prove import Outcome, Question, Verdict
 from sidecar.recognised import recognise
 from tests.unit.builders import service
 from toolset import render
-from toolset.catalogue import bundled
+from toolset.catalogue import bundled, logins
 from toolset.credentials import Binding, Credentials
 from toolset.discovered import Discovered, Status
 from toolset.documents import toolset_file_problems
 from toolset.yaml_source import YamlError, parse
 
-LOGINS = {name: entry.credentials.needs for name, entry in bundled().items() if entry.credentials}
+LOGINS = logins(bundled())
+FIRST = {name: ways[0] for name, ways in LOGINS.items()}
 VALUES = {"username": "holmes", "database": "orders"}
 
 
@@ -36,7 +37,7 @@ class Refusing:
 
 
 def bound(kind: str, **more: Any) -> Config:
-    needs = LOGINS[kind]
+    needs = FIRST[kind]
     values = {name: VALUES.get(name, "{{ env.SECRET }}") for name in needs}
     return Config(
         credentials=Credentials(("SECRET",), (Binding(f"shop/{name_of(kind)}", kind, values, **more),))
@@ -66,7 +67,7 @@ def test_without_a_binding_it_is_listed_with_the_entry_that_would_complete_it(ki
     advice = one.evidence[-1]
     entry = parse(advice.partition("credentials.bindings: ")[2]).data
     assert (entry["service"], entry["type"]) == (one.service.key, kind)
-    assert tuple(entry["values"]) == LOGINS[kind]
+    assert tuple(entry["values"]) == FIRST[kind]
     assert not render.toolset_names([one], render.Settings())
 
 
@@ -106,7 +107,7 @@ def test_no_credential_goes_to_a_certificate_that_nobody_vouches_for_unless_the_
         ),
         (
             "{service: shop/es, type: elasticsearch, values: {password: '{{ env.KEY }}'}}",
-            "expected exactly api_key",
+            "expected exactly api_key; or username, password",
         ),
         ("{service: shop/es, type: lamp, values: {}}", "no login is known of; known are"),
         ("{service: es, type: elasticsearch, values: {}}", "does not match"),
