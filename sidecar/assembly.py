@@ -33,6 +33,7 @@ from sidecar.store import Store
 from sidecar.threads import Part
 from sidecar.watch import Watch
 from toolset.names import CONFIG, GENERATED, OVERRIDES, OVERRIDES_KEY
+from toolset.via import KubectlProxy
 
 UNNAMED = "somebody (fields of ours were removed, which leaves no manager's name)"
 """Kubernetes: Server-Side Apply. A manager is recorded for fields that are there."""
@@ -58,6 +59,8 @@ class Wanted:
     deployment: str = ""
     """The service's own Deployment, whose annotations prompt a pass."""
     progress: Callable[[str], object] = lambda _: None
+    via: KubectlProxy | None = None
+    """How Services are reached from outside of the cluster."""
     looks_only: bool = False
     """Whether nothing at all is written, not even a configuration where there is none."""
 
@@ -146,6 +149,7 @@ def _common(settings: Settings, wanted: Wanted) -> Settings:
         base=FileText(wanted.base) if wanted.base else None,
         cluster_domain=wanted.cluster_domain,
         sidecar=wanted.sidecar,
+        via=wanted.via,
         progress=wanted.progress,
     )
 

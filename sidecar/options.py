@@ -24,6 +24,7 @@ from sidecar.settings import Settings
 from sidecar.sources import SourceError, WrongTextError
 from toolset import render
 from toolset.text import printable
+from toolset.via import KubectlProxy
 
 EXIT_CONFIG = os.EX_CONFIG
 """78: the configuration is wrong, and starting again will not help (sysexits.h)."""
@@ -52,6 +53,22 @@ where_options = options(
         show_default=True,
         help="The cluster's DNS domain, in which Services have their names.",
     ),
+)
+
+
+def _kubectl_proxy(_: click.Context, option: click.Parameter, value: str | None) -> KubectlProxy | None:
+    """A click callback: where a kubectl proxy listens."""
+    try:
+        return KubectlProxy.from_url(value) if value else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from error
+
+
+via_option = click.option(
+    "--via",
+    metavar="URL",
+    callback=_kubectl_proxy,
+    help="From outside of the cluster: a running kubectl proxy, such as http://127.0.0.1:8001.",
 )
 
 
@@ -135,9 +152,9 @@ def fail_unless_seen(controller: Controller) -> None:
 
 def rendering(controller: Controller) -> render.Settings:
     """What is rendered with."""
-    return render.Settings(
-        controller.settings.cluster_domain, frozenset(controller.config.trusted_namespaces)
-    )
+    settings = controller.settings
+    trusted = frozenset(controller.config.trusted_namespaces)
+    return render.Settings(settings.cluster_domain, trusted, settings.via)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sidecar.sources import ServiceSource, TextSource
 from sidecar.threads import Part
 from sidecar.trigger import Trigger
 from sidecar.watch import Watch
+from toolset.via import KubectlProxy
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Settings:
     overrides: TextSource | None = None
     cluster_domain: str = "cluster.local"
     sidecar: bool = False
+    via: KubectlProxy | None = None
+    """How Services are reached from outside of the cluster."""
     progress: Callable[[str], object] = lambda _: None
     """Called with what a pass is at, for a terminal."""
     trigger: Trigger = field(default_factory=Trigger)

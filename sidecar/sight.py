@@ -102,7 +102,9 @@ class Sight:
         setting = Setting(
             self._catalogues(),
             self.config,
-            render.Settings(self._settings.cluster_domain, frozenset(self.config.trusted_namespaces)),
+            render.Settings(
+                self._settings.cluster_domain, frozenset(self.config.trusted_namespaces), self._settings.via
+            ),
             self._new_prober(keep_trace=True),
             self._settings.source.slices,
         )
@@ -139,4 +141,5 @@ class Sight:
             observe=self._metrics.health_check_duration.observe,
             progress=lambda done, of: self._settings.progress(f"{done} of {of} candidates asked"),
             keep_trace=keep_trace,
+            via=self._settings.via,
         )
