@@ -33,6 +33,7 @@ from sidecar.store import Store
 from sidecar.threads import Part
 from sidecar.watch import Watch
 from toolset.names import CONFIG, GENERATED, OVERRIDES, OVERRIDES_KEY
+from toolset.via import KubectlProxy
 
 UNNAMED = "somebody (fields of ours were removed, which leaves no manager's name)"
 """Kubernetes: Server-Side Apply. A manager is recorded for fields that are there."""
@@ -60,6 +61,8 @@ class Wanted:
     deployment: str = ""
     """The service's own Deployment, whose annotations prompt a pass."""
     progress: Callable[[str], object] = lambda _: None
+    via: KubectlProxy | None = None
+    """How Services are reached from outside of the cluster."""
     looks_only: bool = False
     """Whether nothing at all is written, not even a configuration where there is none."""
 
@@ -149,6 +152,7 @@ def _common(settings: Settings, wanted: Wanted) -> Settings:
         cluster_domain=wanted.cluster_domain,
         holmesgpt=wanted.holmesgpt_version,
         sidecar=wanted.sidecar,
+        via=wanted.via,
         progress=wanted.progress,
     )
 

@@ -23,6 +23,7 @@ from sidecar.options import (
     progress_shown,
     rendering,
     settings_of,
+    via_option,
     where_options,
 )
 from sidecar.output import FORMATS, as_table
@@ -39,11 +40,13 @@ from toolset.text import printable
         "dynamic-toolset discover --context staging -o wide",
         "dynamic-toolset discover --watch",
         "dynamic-toolset discover -o json | jq -r '.services[] | select(.status != \"verified\") | .name'",
+        "dynamic-toolset discover --via http://127.0.0.1:8001 -o holmes > custom_toolset.yaml",
         "kubectl get services -A -o yaml | dynamic-toolset discover --from - -o holmes > custom_toolset.yaml",
     )
 )
 @where_options
 @click.option("--output", "-o", type=click.Choice(list(FORMATS)), default="table", show_default=True)
+@via_option
 @click.option("--watch", "-w", is_flag=True, help="Go on, and print what comes, changes and goes.")
 def discover(output: str, watch: bool, log_level: str | None, **where: Any) -> None:
     """Look once, and print what is there. Writes nothing.
@@ -71,6 +74,7 @@ def discover(output: str, watch: bool, log_level: str | None, **where: Any) -> N
 )
 @click.argument("service", metavar="NAMESPACE/NAME")
 @where_options
+@via_option
 def explain_command(service: str, log_level: str | None, **where: Any) -> None:
     """Tell of one Service every step, and why.
 
@@ -103,6 +107,7 @@ def explain_command(service: str, log_level: str | None, **where: Any) -> None:
 )
 @click.argument("service", metavar="[NAMESPACE/NAME]", default="")
 @where_options
+@via_option
 @click.option(
     "--holmesgpt-namespace",
     metavar="NAME",

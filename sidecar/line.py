@@ -69,6 +69,10 @@ class Request:
         return f"{self.method} {self.scheme}://…:{self.port}{self.path}"
 
 
+class NoAnswerError(OSError):
+    """Somebody between here and the Service says why there is no answer."""
+
+
 class Sockets:
     """The sockets that HTTP is spoken over, so that none outlives the event loop of its pass."""
 
@@ -258,4 +262,6 @@ def _reason(error: Exception) -> str:
         return f"cannot connect: {os.strerror(number) if number else error.os_error}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer"
+    if isinstance(error, NoAnswerError):
+        return printable(str(error), 300)
     return f"no HTTP answer: {type(error).__name__}"

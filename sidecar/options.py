@@ -25,6 +25,7 @@ from sidecar.settings import Settings
 from sidecar.sources import SourceError, WrongTextError
 from toolset import render
 from toolset.text import printable
+from toolset.via import KubectlProxy
 
 EXIT_CONFIG = os.EX_CONFIG
 """78: the configuration is wrong, and starting again will not help (sysexits.h)."""
@@ -74,6 +75,22 @@ where_options = options(
         show_default=True,
         help="The cluster's DNS domain, in which Services have their names.",
     ),
+)
+
+
+def _kubectl_proxy(_: click.Context, option: click.Parameter, value: str | None) -> KubectlProxy | None:
+    """A click callback: where a kubectl proxy listens."""
+    try:
+        return KubectlProxy.from_url(value) if value else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from error
+
+
+via_option = click.option(
+    "--via",
+    metavar="URL",
+    callback=_kubectl_proxy,
+    help="From outside of the cluster: a running kubectl proxy, such as http://127.0.0.1:8001.",
 )
 
 

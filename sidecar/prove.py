@@ -22,10 +22,12 @@ from typing import Protocol
 import aiohttp
 
 from sidecar.line import Failure, Headers, Line, Request, Sockets
+from sidecar.proxied import ProxiedLine
 from toolset import __version__
 from toolset.backend import Exchange
 from toolset.classify import Candidate, Endpoint
 from toolset.proof import Answer, leaked_prefix, why_not
+from toolset.via import KubectlProxy
 
 CANDIDATE_TIMEOUTS = 3
 """A Service's probes may take this many times the timeout of one, all of its ports and schemes included."""
@@ -116,10 +118,12 @@ class NetworkProber:
         observe: Callable[[float], object] = lambda _: None,
         progress: Callable[[int, int], object] = lambda *_: None,
         keep_trace: bool = False,
+        via: KubectlProxy | None = None,
     ) -> None:
         """``observe`` is told the seconds of each question, ``progress`` how many of how many are done."""
         self.concurrency = concurrency
         self._keep_trace = keep_trace
+        self._via = via
         self._domain = cluster_domain
         self._timeout = timeout
         self._observe = observe
@@ -156,7 +160,8 @@ class NetworkProber:
     async def _judge(self, session: aiohttp.ClientSession, question: Question) -> Verdict:
         limit = self._timeout * CANDIDATE_TIMEOUTS
         until = time.monotonic() + limit
-        line = Line(session, question.candidates[0], self._domain, self._timeout, self._verified_tls, until)
+        who = (session, question.candidates[0], self._domain, self._timeout, self._verified_tls, until)
+        line = ProxiedLine(*who, proxy=self._via) if self._via else Line(*who)
         verdict = await self._judge_on(line, question, limit)
         return replace(verdict, trace=tuple(line.trace)) if self._keep_trace else verdict
 

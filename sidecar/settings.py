@@ -12,6 +12,7 @@ from sidecar.threads import Part
 from sidecar.trigger import Trigger
 from sidecar.watch import Watch
 from toolset import render
+from toolset.via import KubectlProxy
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Settings:
     holmesgpt: tuple[int, ...] = ()
     """HolmesGPT's version; empty: a current one."""
     sidecar: bool = False
+    via: KubectlProxy | None = None
+    """How Services are reached from outside of the cluster."""
     progress: Callable[[str], object] = lambda _: None
     """Called with what a pass is at, for a terminal."""
     trigger: Trigger = field(default_factory=Trigger)
@@ -44,4 +47,5 @@ class Settings:
 
     def rendering(self, config: Config) -> render.Settings:
         """What rendering depends on, with this configuration."""
-        return render.Settings(self.cluster_domain, frozenset(config.trusted_namespaces), self.holmesgpt)
+        trusted = frozenset(config.trusted_namespaces)
+        return render.Settings(self.cluster_domain, trusted, self.holmesgpt, self.via)

@@ -139,4 +139,5 @@ class Sight:
             observe=self._metrics.health_check_duration.observe,
             progress=lambda done, of: self._settings.progress(f"{done} of {of} candidates asked"),
             keep_trace=keep_trace,
+            via=self._settings.via,
         )

@@ -17,7 +17,9 @@ import yaml
 
 from toolset.backend import ToolsetRule
 from toolset.discovered import USABLE, Discovered, Status
+from toolset.endpoints import Endpoint
 from toolset.text import why_unsafe
+from toolset.via import HTTP, KubectlProxy
 
 CHECK_BUDGET_SECONDS = 20
 """Time in which HolmesGPT checks all toolsets (HOLMES_TOOLSET_PREREQ_TIMEOUT_SECONDS)."""
@@ -48,11 +50,19 @@ class Settings:
     trusted_namespaces: frozenset[str] = field(default_factory=frozenset)
     holmesgpt: tuple[int, ...] = ()
     """HolmesGPT's version, at least (MAJOR, MINOR); empty: a current one."""
+    via: KubectlProxy | None = None
+    """How HolmesGPT reaches Services; without one as pods of the cluster do."""
 
     @property
     def one_instance(self) -> bool:
         """Whether HolmesGPT takes one instance of a toolset only."""
         return bool(self.holmesgpt) and self.holmesgpt < INSTANCES_SINCE
+
+    def place(self, found: Discovered) -> tuple[str, Endpoint]:
+        """The host, and the endpoint there, by which HolmesGPT reaches the backend."""
+        if self.via is None:
+            return found.service.host(self.cluster_domain), found.endpoint
+        return self.via.host, self.via.endpoint(found.service, found.endpoint)
 
 
 def toolset_document(discovered: Iterable[Discovered], settings: Settings) -> Document:
@@ -82,7 +92,7 @@ def _members(
     discovered: Iterable[Discovered], settings: Settings
 ) -> dict[str, list[tuple[Discovered, ToolsetRule]]]:
     """The instances of each toolset, by the toolset's name."""
-    usable = [d for d in discovered if d.status in USABLE and _admitted(d, settings)]
+    usable = [d for d in discovered if _is_usable(d, settings)]
     usable.sort(key=lambda d: (d.service.namespace not in settings.trusted_namespaces, d.service.key))
     groups: dict[str, list[tuple[Discovered, ToolsetRule]]] = {}
     for found in usable:
@@ -154,8 +164,11 @@ def services_yaml(discovered: Iterable[Discovered], settings: Settings) -> str:
 
 
 def url_of(found: Discovered, settings: Settings) -> str:
-    """The base URL by which pods of the cluster reach the backend."""
-    return found.endpoint.url(found.service.host(settings.cluster_domain))
+    """The base URL by which pods of the cluster, or ``via`` others, reach the backend."""
+    if not _within_reach(found, settings):
+        return found.endpoint.url(found.service.host(settings.cluster_domain))
+    host, endpoint = settings.place(found)
+    return endpoint.url(host)
 
 
 def identifier(found: Discovered) -> str:
@@ -173,7 +186,18 @@ def why_not_rendered(found: Discovered, settings: Settings) -> str:
         return "it asks for a login, and no credentials are bound to it"
     if not _admitted(found, settings):
         return f"its texts reach the LLM, and {found.service.namespace} is not in trusted_namespaces"
+    if not _within_reach(found, settings):
+        return "only HTTP goes through the API server"
     return "" if found.toolsets else f"HolmesGPT has no toolset for {found.backend.title}: listed only"
+
+
+def _is_usable(found: Discovered, settings: Settings) -> bool:
+    return found.status in USABLE and _admitted(found, settings) and _within_reach(found, settings)
+
+
+def _within_reach(found: Discovered, settings: Settings) -> bool:
+    """Whether there is a way: only HTTP goes through the API server."""
+    return settings.via is None or found.endpoint.scheme in HTTP
 
 
 def _admitted(found: Discovered, settings: Settings) -> bool:
@@ -272,8 +296,7 @@ def _description(kept: Sequence[Discovered], rule: ToolsetRule) -> str:
 
 
 def _values(found: Discovered, settings: Settings) -> dict[str, Any]:
-    host = found.service.host(settings.cluster_domain)
-    endpoint = found.endpoint
+    host, endpoint = settings.place(found)
     values = {
         "url": endpoint.url(host),
         "origin": f"{endpoint.scheme}://{host}:{endpoint.port}",
