@@ -13,6 +13,7 @@ RUN python3 -m pip install --no-cache-dir --no-deps --require-hashes --target /a
  && python3 -m pip install --no-cache-dir --no-deps --require-hashes --target /build -r requirements/build.txt
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY toolset toolset
+COPY process process
 COPY sidecar sidecar
 COPY webhook webhook
 # Programs are started by the Python of the base. The client's asynchronous half is as large as all that is used of it, and
