@@ -9,6 +9,7 @@ import asyncio
 import logging
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 
 import aiohttp
@@ -24,6 +25,9 @@ SLOW_SECONDS = 0.5
 MAX_OPEN = 1024
 """Questions open at a time, slow ones included: each holds a socket or two."""
 
+MAX_OPEN_PER_NAMESPACE = 64
+"""And of one namespace, so that thousands of somebody's that never answer keep nobody else's waiting."""
+
 Answered = tuple[Question, Verdict]
 
 
@@ -37,6 +41,7 @@ class Asker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._open = asyncio.Semaphore(MAX_OPEN)
+        self._open_of: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets = Sockets()
         self._session: aiohttp.ClientSession | None = None
@@ -109,7 +114,10 @@ class Asker:
         places: asyncio.Semaphore,
         question: Question,
     ) -> None:
-        async with self._open:
+        namespace = question.candidates[0].service.namespace
+        # Held by those who wait for it; gone with the last of them.
+        own = self._open_of.setdefault(namespace, asyncio.Semaphore(MAX_OPEN_PER_NAMESPACE))
+        async with own, self._open:
             await places.acquire()
             loop = asyncio.get_running_loop()
             slow = loop.call_later(SLOW_SECONDS, places.release)

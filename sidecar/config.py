@@ -22,6 +22,7 @@ from toolset.duration import Duration
 from toolset.patterns import Pattern
 from toolset.schema import Strict
 from toolset.text import is_url_path
+from toolset.words import split
 from toolset.yaml_source import Document, Path, Problem, YamlError, parse
 
 ROOT = "service_discovery"
@@ -42,6 +43,9 @@ service_discovery:
 """What the service writes where there is no configuration, for operators to change."""
 
 NEW_TYPE = re.compile(r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?")
+
+MAX_WORD = 63
+"""Characters of a name or a port that a pattern looks for: no Service has longer ones."""
 
 _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 _NAMESPACE = validate.Regexp(
@@ -193,9 +197,16 @@ class _Names(fields.List[Any]):
 
 class _Port(fields.Field[Any]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, int | str) or not value:
+        known = isinstance(value, int | str) and not isinstance(value, bool) and bool(value)
+        if not known or len(str(value)) > MAX_WORD:
             raise ValidationError(f"{value!r:.40} is no port: give its number or its name")
         return value
+
+
+def _check_word(text: str) -> None:
+    # What names no word would be found in every name, or in none.
+    if not split(text) or len(text) > MAX_WORD:
+        raise ValidationError(f"{text!r:.80} holds no word: give letters a-z and digits, at most {MAX_WORD}")
 
 
 def _check_path(path: str) -> None:
@@ -215,7 +226,7 @@ class PatternSchema(Strict):
     selectors = _Names(
         fields.Dict(keys=fields.String(), values=fields.String(), validate=validate.Length(min=1))
     )
-    names = _Names(fields.String(validate=validate.Length(1, 63)))
+    names = _Names(fields.String(validate=_check_word))
     ports = _Names(_Port())
     health_check = fields.Nested(_HealthCheckSchema)
 

@@ -38,6 +38,9 @@ RETRY_SECONDS = 5.0
 QUIET_SECONDS = 0.25
 """A pass does not wait for more answers when none came for so long: the others are taken as they come."""
 
+PASS_SECONDS = 5.0
+"""Nor for so many that the answers never cease: somebody with thousands of Services could see to that."""
+
 START_DEADLINE_SECONDS = 8.0
 """After so long a sidecar writes what it has, and lets HolmesGPT start (10 s are promised)."""
 
@@ -57,7 +60,8 @@ class _Pass:
 
     def over(self, now: float) -> bool:
         """Whether all have answered, or those that did not are slow."""
-        return not self.awaited or now - max(self.started, self.heard_at) > QUIET_SECONDS
+        quiet = now - max(self.started, self.heard_at) > QUIET_SECONDS
+        return not self.awaited or quiet or now - self.started > PASS_SECONDS
 
 
 class Controller:

@@ -14,6 +14,7 @@ from sidecar.config import Config
 from sidecar.memory import FAILURES, GOOD, Record, own_fault
 from sidecar.prove import Outcome, Prober, Question, Verdict
 from sidecar.recognised import Recognised, Slices
+from toolset import limits
 from toolset.backing import why_nobody_answers
 from toolset.classify import Candidate
 from toolset.discovered import Discovered, Discovery, Skipped, Status
@@ -157,10 +158,11 @@ class Discoverer:
                     discovered.append(entry)
                 else:
                     skipped.append(entry)
-        return Discovery(
+        discovery = Discovery(
             tuple(sorted(discovered, key=lambda found: found.service.key)),
             tuple(sorted(skipped, key=lambda skip: (skip.namespace, skip.name))),
         )
+        return limits.within(discovery, frozenset(self._config.trusted_namespaces))
 
     def _tried(self, others: Iterable[Candidate], now: float) -> dict[str, _Result]:
         records = {other.service.key: self._records[other.service.key] for other in others}

@@ -101,7 +101,7 @@ def _what_it_may_be(service: Service, setting: Setting) -> Iterator[str]:
     if not setting.config.watches(service.namespace):
         yield f"  namespace {service.namespace} is not watched: see namespaces and exclude_namespaces"
         return
-    found = classify(service, setting.catalogues.of(service.namespace), setting.rendering.cluster_domain)
+    found = classify(service, setting.catalogues.of(service), setting.rendering.cluster_domain)
     for candidate in found.candidates:
         yield f"  {candidate.type}, score {candidate.score}: {'; '.join(candidate.evidence)}"
         yield f"    to try: {', '.join(_endpoints(candidate))}"

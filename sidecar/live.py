@@ -93,7 +93,7 @@ class LiveSource:
         service = understood(obj)
         if service is None or self._catalogues is None:
             return service
-        found = classify(service, self._catalogues.of(service.namespace), self._domain)
+        found = classify(service, self._catalogues.of(service), self._domain)
         return service if found.candidates or found.ruled_out else None
 
     def services(self, config: Config) -> Iterable[Service]:

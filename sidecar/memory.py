@@ -6,7 +6,7 @@ Pure: every time is handed in, in seconds of one clock that is never set back.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.config import Config
 from sidecar.prove import Outcome, Question, Verdict
@@ -26,6 +26,9 @@ CALM_SECONDS = 600.0
 
 AT_ONCE_SECONDS = 30.0
 """Backends that began to fail within so long of each other failed at once."""
+
+SLOW_SECONDS = 3.0
+"""What takes longer than that to answer its check fails, once it was proven: HolmesGPT has 20 s for all."""
 
 GOOD = frozenset({Outcome.VERIFIED, Outcome.NEEDS_CREDENTIALS, Outcome.NOT_ASKED})
 """Outcomes that say what a Service is."""
@@ -75,6 +78,9 @@ class Record:
     def learn(self, verdict: Verdict, now: float, config: Config) -> None:
         """Takes an answer."""
         self.asking = None
+        if self.good is not None and verdict.outcome in GOOD and verdict.seconds > SLOW_SECONDS:
+            said = f"answered its check after {verdict.seconds:.1f} s, more than {SLOW_SECONDS:g} s"
+            verdict = replace(verdict, outcome=Outcome.NOT_SERVING, evidence=(said,))
         if verdict.outcome is not Outcome.UNREACHABLE:
             self.heard_at = now
         if verdict.outcome in GOOD:

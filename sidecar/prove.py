@@ -14,9 +14,8 @@ import itertools
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from string import Template
 from typing import Protocol
 
 import aiohttp
@@ -66,6 +65,8 @@ class Verdict:
     evidence: tuple[str, ...] = ()
     proof: tuple[str, ...] = ()
     trace: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+    """How long the request took that HolmesGPT uses as its check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +318,9 @@ async def _check(line: Line, proven: Verdict) -> Verdict:
     if exchange is None or not _speaks(endpoint, exchange):
         outcome = Outcome.NEEDS_CREDENTIALS if candidate.backend.login else Outcome.VERIFIED
         return replace(_verdict(line, candidate, endpoint, outcome, *proven.proof), proof=proven.proof)
+    began = time.monotonic()
     answer = await _ask(line, candidate, endpoint, exchange)
+    seconds = time.monotonic() - began
     asked = _asked(candidate, endpoint, exchange)
     if isinstance(answer, Failure):
         outcome, said = Outcome.NOT_SERVING, answer.reason
@@ -329,7 +332,7 @@ async def _check(line: Line, proven: Verdict) -> Verdict:
         said = why_not(exchange.expect, answer)
         outcome, said = (Outcome.NOT_SERVING, said) if said else (Outcome.VERIFIED, "healthy")
     verdict = _verdict(line, candidate, endpoint, outcome, *proven.proof, f"{asked}: {said}")
-    return replace(verdict, proof=proven.proof)
+    return replace(verdict, proof=proven.proof, seconds=seconds)
 
 
 async def _ask(line: Line, candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> Answer | Failure:
@@ -358,9 +361,9 @@ def _speaks(endpoint: Endpoint, exchange: Exchange) -> bool:
 
 
 def _target(candidate: Candidate, endpoint: Endpoint, exchange: Exchange) -> str:
-    path = Template(exchange.get or exchange.post or "").substitute(
-        health=candidate.wishes.health_path or "/"
-    )
+    path = exchange.get or exchange.post or ""
+    if path == "$health":
+        path = candidate.wishes.health_path or "/"
     return path if exchange.at_root else endpoint.path + path or "/"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sidecar.config import Config
 from sidecar.service_patterns import Catalogues
+from toolset import limits
 from toolset.backing import Slice, backed
 from toolset.catalogue import Catalogue
 from toolset.classify import Candidate, classify
@@ -47,12 +48,14 @@ def recognise(
     for service in services:
         if not config.watches(service.namespace):
             continue
-        classification = classify(service, catalogues.of(service.namespace), domain)
+        classification = classify(service, catalogues.of(service), domain)
         if classification.ruled_out:
             skipped[service.key] = Skipped(service.namespace, service.name, classification.ruled_out)
         elif classification.candidates:
             candidates[service.key] = classification.candidates
-    groups = {found.chosen[0].service.key: found for found in group(candidates.values())}
+    asked, left_out = limits.to_ask(candidates, frozenset(config.trusted_namespaces))
+    skipped |= {f"{skip.namespace}/{skip.name}": skip for skip in left_out}
+    groups = {found.chosen[0].service.key: found for found in group(asked)}
     for found in groups.values():
         found.chosen = _with_address(found.chosen, catalogues, domain, slices)
     return Recognised(
@@ -70,8 +73,4 @@ def _with_address(
     if not service.headless:
         return these
     known = backed(service, slices(service) or ())
-    return (
-        (classify(known, catalogues.of(known.namespace), domain).candidates or these)
-        if known.pod_ip
-        else these
-    )
+    return (classify(known, catalogues.of(known), domain).candidates or these) if known.pod_ip else these

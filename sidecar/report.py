@@ -99,6 +99,7 @@ class Teller:
     def _changed(self, before: Discovery) -> None:
         """The gauges, and one line for each Service that came, changed or went."""
         now = self.report.discovery
+        self._limited(before)
         self._metrics.services.clear()
         for found in now.discovered:
             self._metrics.services.labels(found.type, found.status.value).inc()
@@ -109,6 +110,14 @@ class Teller:
                 log.info("service %s left out: %s", key, reasons.get(key, "it is gone"))
             elif was.get(key) != is_now[key]:
                 log.info("service %s is %s", key, is_now[key])
+
+    def _limited(self, before: Discovery) -> None:
+        """One line when what limits leave out becomes more or less."""
+        was, now = ([skip for skip in it.skipped if skip.limited] for it in (before, self.report.discovery))
+        if now and len(now) != len(was):
+            first = now[0]
+            where = f"{first.namespace}/{first.name}"
+            log.warning("limits leave out %d Services, such as %s: %s", len(now), where, first.reason)
 
 
 def substance(discovery: Discovery) -> tuple[Discovered, ...]:

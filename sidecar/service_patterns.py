@@ -15,6 +15,7 @@ from toolset import patterns
 from toolset.catalogue import Catalogue
 from toolset.patterns import Pattern
 from toolset.schema import flatten
+from toolset.service import Service
 from toolset.yaml_source import dotted
 
 MAX_PER_NAMESPACE = 50
@@ -38,9 +39,13 @@ class Catalogues:
     default: Catalogue
     own: Mapping[str, Catalogue] = field(default_factory=dict)
 
-    def of(self, namespace: str) -> Catalogue:
-        """The catalogue by which the Services of a namespace are recognised."""
-        return self.own.get(namespace, self.default)
+    def of(self, service: Service) -> Catalogue:
+        """The catalogue by which a Service is recognised.
+
+        Of one without a selector the addresses are somebody's choice: that is the operator's alone, or a
+        ServicePattern would aim requests for a path of its author's at an address of his choice.
+        """
+        return self.own.get(service.namespace, self.default) if service.selector else self.default
 
 
 def judge(objects: Iterable[Object], catalogue: Catalogue) -> tuple[list[Judged], Catalogues]:

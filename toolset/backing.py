@@ -8,12 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from toolset.service import Port, Service
 
 Slice = Mapping[str, Any]
+
+METADATA = tuple(
+    map(
+        ip_network,
+        (
+            "100.100.100.200/32",  # Alibaba Cloud: ECS instance metadata
+            "168.63.129.16/32",  # Azure: What is IP address 168.63.129.16?
+            "192.0.0.192/32",  # Oracle Cloud: Compute Classic instance metadata
+            "fd00:ec2::/32",  # AWS: Instance Metadata Service over IPv6
+            "fd20:ce::254/128",  # Google Cloud: metadata server, IPv6-only instances
+            "fd00:42::42/128",  # Scaleway: Instance metadata over IPv6
+        ),
+    )
+)
+"""Where clouds keep a machine's secrets, besides link-local addresses."""
+
+_NAT64 = ip_network("64:ff9b::/96")
 
 
 def backed(service: Service, slices: Iterable[Slice]) -> Service:
@@ -53,9 +70,12 @@ def _is_pods(text: str) -> bool:
         address = ip_address(text)
     except ValueError:
         return False  # a name (addressType FQDN): whoever owns it decides where it leads
-    return not (
-        address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
-    )
+    if isinstance(address, IPv6Address):
+        # The same address in another spelling (RFC 4291, 2.5.5.2; RFC 3056; RFC 6052).
+        nat64 = ip_address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+        address = address.ipv4_mapped or address.sixtofour or nat64 or address
+    special = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    return not special and not any(address in network for network in METADATA)
 
 
 def _ports(ports: Iterable[Port], one: Slice) -> tuple[Port, ...]:

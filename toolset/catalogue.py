@@ -32,6 +32,7 @@ from toolset.backend import (
 )
 from toolset.recognise import Index
 from toolset.schema import Strict
+from toolset.service import Service
 from toolset.text import is_url_path
 from toolset.yaml_source import YamlError, parse
 
@@ -60,9 +61,9 @@ class Catalogue(Mapping[str, Backend]):
     def __len__(self) -> int:
         return len(self._backends)
 
-    def of(self, namespace: str) -> Catalogue:
-        """The catalogue for the Services of a namespace: this one, for all of them."""
-        del namespace
+    def of(self, service: Service) -> Catalogue:
+        """The catalogue by which a Service is recognised: this one, for all of them."""
+        del service
         return self
 
     @cached_property

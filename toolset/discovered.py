@@ -88,6 +88,8 @@ class Skipped:
     namespace: str
     name: str
     reason: str
+    limited: bool = False
+    """Whether it is left out by a limit alone (:mod:`toolset.limits`)."""
 
 
 @dataclass(frozen=True, slots=True)

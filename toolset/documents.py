@@ -15,6 +15,7 @@ from marshmallow import Schema, fields, validate
 
 from toolset.names import GENERATED_KEYS
 from toolset.schema import Strict, flatten
+from toolset.text import why_unsafe
 from toolset.yaml_source import Document, Path, Problem, YamlError, parse
 
 MAX_BYTES = 1024 * 1024 - 64 * 1024
@@ -182,6 +183,8 @@ def _content(
         key = place[-1]
         if isinstance(key, str) and "." in key:
             yield place, "a key must not hold a dot: HolmesGPT would refuse the whole file"
+        if isinstance(key, str) and (reason := why_unsafe(key)):
+            yield place, f"the key {reason}"
         if key in _RUNS_COMMANDS or (key == "mode" and value == "stdio"):
             yield place, "would make HolmesGPT run commands: not allowed"
         if isinstance(value, str):

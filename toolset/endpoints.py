@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from toolset.annotations import Address
 from toolset.backend import EndpointRule, PortRef, Scheme
 from toolset.service import SERVING_CERTIFICATE, Port, Service
-from toolset.text import is_url_path
+from toolset.text import is_url_path, printable
 
 MAX_ENDPOINTS = 16
 """Endpoints tried per candidate: ports x schemes x prefixes, the likeliest first."""
@@ -46,7 +46,7 @@ def matches(port: Port, ref: PortRef) -> bool:
 
 def describe(port: Port) -> str:
     """A port as people write it: with its name where it has one."""
-    return f"{port.name}:{port.number}" if port.name else str(port.number)
+    return f"{printable(port.name, 63)}:{port.number}" if port.name else str(port.number)
 
 
 def expected(ports: Sequence[Port], rule: EndpointRule) -> Port | None:

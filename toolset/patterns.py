@@ -64,6 +64,8 @@ def _health(path: str) -> Exchange:
 def _apply(pattern: Pattern, backend: Backend) -> Backend | None:
     if not pattern.enabled:
         return None
+    if backend.name == CUSTOM:  # it recognises nothing by itself: whoever is meant names a type of his own
+        return backend
     recognise = replace(
         backend.recognise,
         words=backend.recognise.words + pattern.names,

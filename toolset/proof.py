@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from jsonschema.protocols import Validator
 
 from toolset.backend import Expectation
-from toolset.text import is_url_path
+from toolset.text import is_url_path, printable
 
 # Bounded, or a page of nothing but "<base " would keep the search busy for seconds.
 _BASE_HREF = re.compile(rb"<base\s[^>]{0,200}href=[\"']([^\"']{1,200})[\"']", re.IGNORECASE)
@@ -102,5 +102,5 @@ def _why_not_json(expected: Validator, answer: Answer) -> str:
     if error is None:
         return ""
     # The message quotes the answer, which may hold a whole configuration: name the place only.
-    where = "/".join(map(str, error.absolute_path)) or "the document"
+    where = printable("/".join(map(str, error.absolute_path)), 80) or "the document"
     return f"JSON: {where} does not meet {error.validator!r}"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any
 
 ANNOTATION_PREFIX = "kubernaut.io/toolset"
@@ -28,6 +29,15 @@ MAX_PORTS = 100
 """Ports looked at per Service. The API allows as many as fit into an object; no backend needs these."""
 
 MAX_PORT_NUMBER = 65535
+
+MAX_LABELS = 100
+"""Labels looked at per Service or selector, in the order in which they come."""
+
+MAX_ANNOTATION = 1024
+"""Characters kept of an annotation. Any value that is allowed is far shorter; the API takes 256 KiB."""
+
+MAX_ANNOTATIONS = 12
+"""Annotations kept. There are fewer that are known, so that of more at least one is refused by name."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -102,13 +112,9 @@ class Service:
             uid=_text(metadata, "metadata", "uid"),
             type=kind,
             cluster_ip=_cluster_ip(_text(spec, "spec", "clusterIP"), kind),
-            labels=_strings(metadata, "metadata", "labels"),
-            annotations={
-                key: value
-                for key, value in _strings(metadata, "metadata", "annotations").items()
-                if key.startswith(ANNOTATION_PREFIX) or key in SERVING_CERTIFICATE
-            },
-            selector=_strings(spec, "spec", "selector"),
+            labels=_first(_strings(metadata, "metadata", "labels"), MAX_LABELS),
+            annotations=_annotations(_strings(metadata, "metadata", "annotations")),
+            selector=_first(_strings(spec, "spec", "selector"), MAX_LABELS),
             ports=ports,
             dropped_ports=dropped,
             headless=kind != "ExternalName" and spec.get("clusterIP") == "None",
@@ -150,6 +156,20 @@ def _strings(section: Mapping[str, Any], path: str, key: str) -> dict[str, str]:
                 f"{path}.{key}: {name!r:.80}: {text!r:.40} must be text: put it in quotes"
             )
     return dict(value)
+
+
+def _first(strings: dict[str, str], limit: int) -> dict[str, str]:
+    return dict(islice(strings.items(), limit)) if len(strings) > limit else strings
+
+
+def _annotations(given: Mapping[str, str]) -> dict[str, str]:
+    """Those that mean something here, short enough that 10,000 Services of somebody's fit into memory."""
+    ours = {
+        key: value[:MAX_ANNOTATION]
+        for key, value in given.items()
+        if key.startswith(ANNOTATION_PREFIX) or key in SERVING_CERTIFICATE
+    }
+    return _first(ours, MAX_ANNOTATIONS)
 
 
 def _cluster_ip(text: str, kind: str) -> str:

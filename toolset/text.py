@@ -11,6 +11,9 @@ import unicodedata
 
 MAX_NAME = 128
 
+_UNPRINTABLE = ("C", "Zl", "Zp")
+"""Unicode's categories of control characters and of what ends a line."""
+
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -20,7 +23,7 @@ def why_unsafe(text: str) -> str:
     """The reason why ``text`` may not enter a generated file; empty when it may."""
     if _TEMPLATE.search(text):
         return "holds a template mark ({{, {% or {#)"
-    if any(unicodedata.category(character).startswith(("C", "Zl", "Zp")) for character in text):
+    if any(unicodedata.category(character).startswith(_UNPRINTABLE) for character in text):
         return "holds a control character or more than one line"
     return ""
 
@@ -41,8 +44,8 @@ def printable(text: str, limit: int = 200) -> str:
     """``text`` for a log line or a terminal: control characters shown as escapes, cut at ``limit``."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(
-        character
-        if not unicodedata.category(character).startswith("C")
-        else character.encode("unicode_escape").decode()
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character).startswith(_UNPRINTABLE)
+        else character
         for character in cut
     )

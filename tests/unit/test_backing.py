@@ -51,3 +51,27 @@ def test_without_a_ready_endpoint_that_is_the_reason(none: list[dict[str, Any]])
 
 def test_ready_endpoints_explain_nothing() -> None:
     assert why_nobody_answers(slices("10.1.2.3")) == ""
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "::ffff:169.254.169.254",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+    ],
+)
+def test_a_clouds_metadata_is_never_asked_however_its_address_is_written(address: str) -> None:
+    assert backed(HEADLESS, slices(address)).address == ""
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "100.64.0.9", "fd12:3456::1", "2001:db8::1"])
+def test_an_address_of_pods_is(address: str) -> None:
+    assert backed(HEADLESS, slices(address)).address == address

@@ -103,6 +103,12 @@ def test_templates_are_refused_wherever_they_stand(value: str) -> None:
     assert ["holds a template" in problem for problem in config(a=[{"b": value}])] == [True]
 
 
+@pytest.mark.parametrize("key", ["{{ env_A }}", "{% if x %}", "a\\nb", "\\u202e", "\\x1b[2J"])
+def test_a_key_holds_no_template_and_is_one_plain_line(key: str) -> None:
+    [told] = problems(f'toolsets: {{x: {{config: {{"{key}": 1}}}}}}')
+    assert "the key holds" in told
+
+
 def test_a_variable_is_allowed_where_the_operator_lists_it() -> None:
     text = 'toolsets: {a: {config: {api_key: "{{ env.GRAFANA_KEY }}"}}}'
     assert problems(text) == []

@@ -66,6 +66,13 @@ def test_a_mismatch_names_the_place_and_quotes_nothing_of_the_answer(body: bytes
     assert why_not(Expectation(json=OBJECT), answer(body)) == f"JSON: {place}"
 
 
+def test_a_key_of_the_answer_forges_no_line_of_the_log() -> None:
+    schema = Draft202012Validator({"additionalProperties": {"type": "integer"}})
+    told = why_not(Expectation(json=schema), answer(b'{"\\u001b[2J\\nERROR ' + b"x" * 999 + b'": "a"}'))
+    assert told.isprintable()
+    assert len(told) < 200
+
+
 def test_nothing_of_a_secret_in_the_answer_is_quoted() -> None:
     told = why_not(Expectation(json=OBJECT), answer(b'{"data": "hunter2"}'))
     assert told

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import re
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from sidecar.config import Config, read_config
-from tests.unit.builders import discovered, service
+from tests.unit.builders import custom_service, discovered, service
 from toolset import render
 from toolset.backend import Exchange
 from toolset.catalogue import bundled
@@ -258,3 +261,59 @@ def test_any_answer_is_judged(answer: Answer) -> None:
 def test_no_arbitrary_answer_proves_a_backend(name: str, answer: Answer) -> None:
     for proof in bundled()[name].proofs:
         assert any(why_not(exchange.expect, answer) for exchange in proof)
+
+
+TYPES = st.one_of(
+    st.sampled_from(["alertmanager", "alertmanager-a", "jaeger", "jaeger-a-b", "a", "a-b", "a--b"]),
+    st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True),
+)
+SHORT = st.one_of(st.sampled_from(["a", "b", "a-b", "b-a", "a--b"]), NAME)
+
+
+@settings(any_input, max_examples=300)
+@given(st.lists(st.tuples(TYPES, SHORT, SHORT), min_size=2, max_size=8, unique_by=lambda it: it[1:]))
+def test_no_two_services_ever_have_tools_of_one_name_in_holmesgpt(of: list[tuple[str, str, str]]) -> None:
+    """HolmesGPT makes ``_`` of ``-`` and ``/``; the later of two tools of one name would hide the other."""
+    services = [custom_service(name, space, kind=kind) for kind, name, space in of]
+    candidates = [each for it in services for each in classify(it, bundled()).candidates[:1]]
+    found = [Discovered(each, each.endpoints[0], Status.VERIFIED) for each in candidates]
+    how = render.Settings(trusted_namespaces=frozenset(space for _, _, space in of))
+    separate = [it for it in found if any(rule.many == "separate" for rule in it.toolsets)]
+    tools = [
+        name.replace("/", "_").replace("-", "_") for it in separate for name in render.toolset_names(it, how)
+    ]
+    assert len(set(tools)) == len(tools)
+    assert all(len(f"{tool}_request") <= 64 for tool in tools), "what LLM providers accept"
+
+
+def nasty_bodies() -> Iterator[bytes]:
+    """What makes a careless expression go back again and again: much of all that it might begin with."""
+    said = [exchange.expect for exchange in EXCHANGES]
+    patterns = [it.text.pattern for it in said if it.text] + [
+        it.receive.pattern.decode("latin-1") for it in said if it.receive
+    ]
+    patterns += [entry.endpoint.leak.pattern for entry in bundled().values() if entry.endpoint.leak]
+    words = {word for pattern in patterns for word in re.findall(r"[\w<>/=\"':. -]{2,}", pattern)}
+    for piece in sorted(words | {"a", " ", "\n", "\0", "<", "{", "[", '"', "a ", "1.", "\\"}):
+        yield (piece.encode("latin-1") * 65536)[:65536]
+
+
+def test_no_answer_keeps_the_judge_busy() -> None:
+    """All probes share one thread: what 64 KiB may cost there is a matter of milliseconds."""
+    expressions: list[re.Pattern[Any]] = [
+        one
+        for it in EXCHANGES
+        for one in (it.expect.text, it.expect.receive, *it.expect.headers.values())
+        if one
+    ]
+    expressions += [entry.endpoint.leak for entry in bundled().values() if entry.endpoint.leak]
+    slow = []
+    for body in nasty_bodies():
+        text = body.decode("latin-1")
+        for one in expressions:
+            began = time.process_time()
+            one.search(body if isinstance(one.pattern, bytes) else text)
+            took = time.process_time() - began
+            if took > 0.25:
+                slow.append((one.pattern, body[:20], took))
+    assert not slow

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from toolset.service import MAX_PORTS, InvalidServiceError, Port, Service
+from toolset.annotations import AnnotationError, read_wishes
+from toolset.service import MAX_LABELS, MAX_PORTS, InvalidServiceError, Port, Service
 
 
 def manifest(**spec: Any) -> dict[str, Any]:
@@ -123,3 +124,36 @@ def test_a_refusal_quotes_only_the_beginning_of_a_long_value() -> None:
     with pytest.raises(InvalidServiceError) as refused:
         Service.from_object(described(name="A" * 100_000))
     assert len(str(refused.value)) < 200
+
+
+HUGE = "x" * 256 * 1024  # what the API lets the annotations of an object hold together
+
+
+def test_of_huge_annotations_enough_is_kept_to_refuse_them() -> None:
+    read = Service.from_object(
+        described(
+            annotations={
+                "kubernaut.io/toolset-name": HUGE,
+                **{f"kubernaut.io/toolset-{n}": "x" for n in range(1000)},
+            }
+        )
+    )
+    assert sum(map(len, read.annotations.values())) < 4096
+    with pytest.raises(AnnotationError):
+        read_wishes(read, "cluster.local")
+
+
+@pytest.mark.parametrize("suffix", ["", "-type", "-name", "-endpoint", "-health-path", "-tenant"])
+def test_a_huge_annotation_that_is_cut_is_no_other_annotation(suffix: str) -> None:
+    value = ("/" if "path" in suffix or "endpoint" in suffix else "") + HUGE
+    read = Service.from_object(
+        {**described(annotations={f"kubernaut.io/toolset{suffix}": value}), "spec": {"selector": {"a": "b"}}}
+    )
+    with pytest.raises(AnnotationError):
+        read_wishes(read, "cluster.local")
+
+
+def test_of_thousands_of_labels_the_first_are_kept() -> None:
+    many = {f"l{n}": "x" for n in range(5000)}
+    read = Service.from_object({**described(labels=many), "spec": {"selector": many}})
+    assert len(read.labels) == len(read.selector) == MAX_LABELS

@@ -42,7 +42,7 @@ def test_a_type_of_the_catalogue_can_be_changed_and_switched_off() -> None:
 
 def test_a_type_of_its_own_is_trusted_by_nobody_yet() -> None:
     _, catalogues = judge([pattern(**TRACKER)], LAMPS)
-    assert catalogues.of("shop")["tracker"].trusted_only
+    assert catalogues.of(service("x"))["tracker"].trusted_only
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,28 @@ def test_its_status_says_once_what_became_of_it() -> None:
     assert condition_of(told, "") is not None
     about = event_about({"apiVersion": "v1", "kind": "X", **obj}, "Warning", "Invalid", "no such type")
     assert about["involvedObject"]["name"] == "p"
+
+
+@pytest.mark.parametrize("name", ["---", "é", "_", "x" * 64])
+def test_a_name_without_a_word_is_refused_and_the_pass_goes_on(name: str) -> None:
+    assert "holds no word" in problem(pattern(type="lamp", names=[name]))
+    assert types("ops", pattern(type="lamp", names=[name]), labels={"app": "lamp"}) == ["lamp"]
+
+
+@pytest.mark.parametrize("port", ["x" * 64, "", 0, True, {}])
+def test_what_can_be_no_port_is_refused(port: Any) -> None:
+    assert "is no port" in problem(pattern(type="lamp", ports=[port]))
+
+
+@pytest.mark.parametrize(
+    "spec", [TRACKER, {"type": "lamp", "names": ["x"], "healthCheck": {"path": "/delete"}}]
+)
+def test_it_is_not_heard_of_a_service_without_a_selector(spec: dict[str, Any]) -> None:
+    """Its addresses are somebody's choice, and would be asked for a path of the author's choice."""
+    labels = {"app": "tracker"}
+    assert types("shop", pattern(**spec), labels=labels) != []
+    assert types("shop", pattern(**spec), labels=labels, selector={}) == []
+
+
+def test_the_type_custom_stays_what_an_annotation_makes_of_it() -> None:
+    assert types("shop", pattern(type="custom", names=["x"], healthCheck={"path": "/y"})) == []

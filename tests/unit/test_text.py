@@ -22,6 +22,12 @@ def test_plain_text_is_safe(text: str) -> None:
     assert why_unsafe(text) == ""
 
 
+def test_what_is_printed_is_one_line_whatever_it_holds() -> None:
+    hostile = "a\nb\r\x1b[2J\u2028\u2029\x85\u202e"
+    assert printable(hostile).isprintable()
+    assert len(printable(hostile).splitlines()) == 1
+
+
 @pytest.mark.parametrize("text", ["/", "/a", "/a/b-c_d.e~f", "/a%20b", "/a:b@c", "/!$&'()*+,;="])
 def test_an_absolute_path_is_a_path(text: str) -> None:
     assert is_url_path(text)
