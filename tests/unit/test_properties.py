@@ -280,7 +280,10 @@ def test_no_two_services_ever_have_tools_of_one_name_in_holmesgpt(of: list[tuple
     how = render.Settings(trusted_namespaces=frozenset(space for _, _, space in of))
     separate = [it for it in found if any(rule.many == "separate" for rule in it.toolsets)]
     tools = [
-        name.replace("/", "_").replace("-", "_") for it in separate for name in render.toolset_names(it, how)
+        name.replace("/", "_").replace("-", "_")
+        for it in separate
+        for names in render.toolset_names([it], how).values()
+        for name in names
     ]
     assert len(set(tools)) == len(tools)
     assert all(len(f"{tool}_request") <= 64 for tool in tools), "what LLM providers accept"
