@@ -27,7 +27,7 @@ def test_of_an_http_toolset_host_and_paths_are_those_of_the_proxy() -> None:
 
 def test_what_speaks_no_http_is_listed_only() -> None:
     found = discovered(service("postgresql", ports=[5432]))
-    assert render.toolset_names(found, SETTINGS) == []
+    assert render.toolset_names([found], SETTINGS) == {}
     assert render.why_not_rendered(found, SETTINGS) == "only HTTP goes through the API server"
     assert render.url_of(found, SETTINGS) == "tcp://postgresql.shop.svc.cluster.local:5432"
 
