@@ -126,6 +126,13 @@ def test_the_documented_backend_is_read_and_shows_every_field() -> None:
             assert re.search(rf"\b{name}:", text), name
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    ours = r"`\.?/?((?:tests|scripts|toolset|sidecar|webhook|process|helm|examples|deploy)/[\w./-]+)`"
+    for named in set(re.findall(ours, page.read_text())) - {"toolset/backends/pushgateway.yaml"}:
+        assert (ROOT / named).exists(), named
+
+
 def test_every_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
