@@ -1,14 +1,19 @@
 """What people can set, say or see is documented, and nothing else is."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from prometheus_client import CollectorRegistry
 
+from process.cli import COMMANDS, main
 from sidecar import cli, config
 from sidecar.metrics import Metrics
-from toolset import catalogue
+from toolset import annotations, catalogue
 from webhook import cli as guard_cli
 from webhook import config as guard_config
 from webhook.metrics import Metrics as GuardMetrics
@@ -32,6 +37,7 @@ def test_the_defaults_that_are_written_out_are_the_defaults() -> None:
 
 
 OPTIONS = [*cli.run.params, *guard_cli.webhook.params]
+COMMAND_LINE = (ROOT / "docs/cli.md").read_text()
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.name != "help"])
@@ -40,12 +46,49 @@ def test_every_option_and_its_variable_is_documented(option: object) -> None:
     assert f"`{option.envvar}`" in CONFIGURATION  # type: ignore[attr-defined]
 
 
-def test_every_metric_is_documented() -> None:
+def test_nothing_else_is_documented_as_an_option_or_a_variable() -> None:
+    tables = CONFIGURATION.partition("## Options and environment")[2].partition("Exit codes")[0]
+    known = {name for option in OPTIONS for name in (*option.opts, *option.secondary_opts)}
+    assert set(re.findall(r"--[a-z][a-z-]+", tables)) <= known
+    variables = {option.envvar for option in OPTIONS} | {"POD_NAMESPACE", "POD_NAME"}
+    assert set(re.findall(r"`([A-Z][A-Z_]+)`", tables)) <= variables
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_its_options_are_documented(name: str) -> None:
+    assert f"| `{name}" in COMMAND_LINE
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    for option in command.params:
+        if name not in {"run", "webhook"} and isinstance(option, click.Option):
+            assert option.opts[0] in COMMAND_LINE, option.opts
+
+
+def test_no_other_command_is_documented() -> None:
+    table = COMMAND_LINE.partition("| command |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)", table, re.MULTILINE)) == set(COMMANDS)
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     GuardMetrics(registry)
-    for metric in registry.collect():
-        assert metric.name in CONFIGURATION
+    there = {metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()}
+    told = re.findall(r"^\| `(toolset_\w+?)(?:\{[^}]*\})?` \|", CONFIGURATION, re.MULTILINE)
+    assert sorted(told) == sorted(there)
+
+
+def test_every_annotation_of_a_service_is_documented_and_no_other() -> None:
+    table = CONFIGURATION.partition("## Annotations of a Service")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(kubernaut\.io/[\w-]+)` \|", table, re.MULTILINE)
+    assert sorted(told) == sorted(annotations.KNOWN)
+
+
+def test_every_backend_is_in_the_table(tmp_path: Path) -> None:
+    page = tmp_path / "backends.md"
+    shutil.copy(ROOT / "docs/backends.md", page)
+    subprocess.run([sys.executable, ROOT / "scripts/backends_table.py", page], cwd=ROOT, check=True)
+    assert page.read_text() == (ROOT / "docs/backends.md").read_text(), "run scripts/backends-table"
 
 
 def test_the_guards_documented_configuration_is_its_defaults_and_holds_every_key() -> None:
@@ -75,9 +118,19 @@ def test_every_module_is_in_the_architecture() -> None:
 def test_the_documented_backend_is_read_and_shows_every_field() -> None:
     text = (ROOT / "docs/backends.md").read_text().partition("```yaml\n")[2].partition("```")[0]
     backend = catalogue.read_backend(text, "docs/backends.md")
-    for part in (backend, backend.recognise, backend.endpoint, backend.toolsets[0], backend.credentials):
+    assert backend.credentials
+    secret = backend.credentials.alternatives[0].secrets[0]
+    parts = (backend, backend.recognise, backend.endpoint, backend.toolsets[0], backend.credentials, secret)
+    for part in parts:
         for name in vars(part).keys() - {"priority", "toolsets"}:
             assert re.search(rf"\b{name}:", text), name
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    ours = r"`\.?/?((?:tests|scripts|toolset|sidecar|webhook|process|helm|examples|deploy)/[\w./-]+)`"
+    for named in set(re.findall(ours, page.read_text())) - {"toolset/backends/pushgateway.yaml"}:
+        assert (ROOT / named).exists(), named
 
 
 def test_every_link_leads_somewhere() -> None:
