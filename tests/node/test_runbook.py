@@ -42,7 +42,7 @@ def settled(node: Node, replicas: int = 2) -> None:
 
 
 def inside(node: Node, name: str, url: str) -> str:
-    """What a pod in the cluster is answered: the runbook's `kubectl run`, with our image's Python for curl."""
+    """What a pod in the cluster is answered: the runbook's `kubectl run`, with our image's Python as curl."""
     code = f"import urllib.request as r; print(r.urlopen('{url}', timeout=30).read().decode())"
     run = f"kubectl run {name} --rm -i --image=kubernaut/dynamic-toolset:0.1.0 --restart=Never"
     return shell(node, f'{run} --command -- python3 -c "{code}"')

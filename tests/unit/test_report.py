@@ -1,4 +1,4 @@
-"""What is told of answers that come between passes: "none" must not stay the last word until the next pass."""
+"""What is told of answers that come between passes: "none" is not the last word until the next pass."""
 
 import logging
 
