@@ -31,6 +31,14 @@ find_python() {
   die "no Python >= 3.11 with its venv module is on PATH (Debian: apt-get install python3 python3-venv)"
 }
 
+# own_apt DIRECTORY: sets `apt` to an apt-get with package lists of its own there: the system's may be empty or old, or
+# not ours to write.
+own_apt() {
+  mkdir -p "$1"/{lists,cache}
+  apt=(apt-get -qq -o "Dir::State::Lists=$1/lists" -o "Dir::Cache=$1/cache" -o APT::Sandbox::User=)
+  "${apt[@]}" update
+}
+
 # exclusively LOCK COMMAND…: one process at a time. The lock's file stays: removing it would be a race.
 exclusively() {
   local lock=$1

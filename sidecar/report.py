@@ -82,10 +82,14 @@ class Teller:
         )
 
     def news(self, discovery: Discovery, failures: tuple[str, ...]) -> None:
-        """Answers came between passes."""
+        """Answers came between passes. Who is new counts at once: the next pass may be minutes away."""
         previous = self.report
         self.report = replace(previous, discovery=discovery, failures=failures)
         self._changed(previous.discovery)
+        was, is_now = _statuses(previous.discovery).keys(), _statuses(discovery).keys()
+        self._metrics.services_discovered.labels(SUCCESS).inc(len(is_now - was))
+        if was != is_now:
+            log.info("discovered %d services: answers came after the pass", len(is_now))
 
     def network(self, *, down: bool) -> None:
         """Whether all backends fail at once."""

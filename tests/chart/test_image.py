@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, as far as its text tells. (That it builds and runs is shown on a node.)"""
+"""What the Dockerfile promises, as far as its text tells. (That it runs is shown by tests/node.)"""
 
 import configparser
 import re

@@ -1,7 +1,7 @@
 """As HolmesGPT's dependency: wired by values, by named templates, or by the umbrella.
 
-HolmesGPT's chart is in no package registry, and it is not ours to copy. So each test runs on `PARENT`, a
-chart that prints the lists as HolmesGPT's does, and says no more about HolmesGPT than that; and, where
+HolmesGPT's chart is in no package registry, and it is not ours to copy. So each test runs on a chart of
+ours that prints the lists as HolmesGPT's does, and says no more about HolmesGPT than that; and, where
 HOLMESGPT_CHART is the directory of HolmesGPT's own chart, on that one too.
 """
 
@@ -15,62 +15,11 @@ import pytest
 import yaml
 
 from tests.helm import CHART, Helm, Rendered, at
+from tests.holmes_chart import assemble_umbrella, write_parent
 from tests.realparts import ROOT, ControlPlane
 
-UMBRELLA = ROOT / "helm/holmesgpt-with-dynamic-toolset"
 OVERLAY = ROOT / "helm/holmesgpt-values.yaml"
 DIRECTORY = "/etc/holmes/discovered"
-PARENT = {
-    "values.yaml": """\
-additionalEnvVars: []
-additional_env_vars: []
-additionalVolumes: []
-additionalVolumeMounts: []
-initContainers: []
-""",
-    "templates/holmes.yaml": """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ .Release.Name }}-holmes
-  namespace: {{ .Release.Namespace }}
-spec:
-  selector:
-    matchLabels: {app: holmes}
-  template:
-    metadata:
-      labels: {app: holmes}
-    spec:
-      {{- if .Values.initContainers }}
-      initContainers:
-      {{- toYaml .Values.initContainers | nindent 6 }}
-      {{- end }}
-      containers:
-      - name: holmes
-        image: holmes:0
-        env:
-          - name: LOG_LEVEL
-            value: INFO
-          {{- if .Values.additionalEnvVars -}}
-          {{ toYaml .Values.additionalEnvVars | nindent 10 }}
-          {{- end }}
-          {{- if .Values.additional_env_vars -}}
-          {{ toYaml .Values.additional_env_vars | nindent 10 }}
-          {{- end }}
-        volumeMounts:
-          - name: custom-toolsets-configmap
-            mountPath: /etc/holmes/config
-          {{- if .Values.additionalVolumeMounts -}}
-          {{ toYaml .Values.additionalVolumeMounts | nindent 10 }}
-          {{- end }}
-      volumes:
-        - name: custom-toolsets-configmap
-          configMap: {name: custom-toolsets-configmap, optional: true}
-        {{- if .Values.additionalVolumes -}}
-        {{ toYaml .Values.additionalVolumes | nindent 8 }}
-        {{- end }}
-""",
-}
 HOLMESGPT = os.environ.get("HOLMESGPT_CHART")
 CHARTS = ["parent", *(["holmesgpt"] if HOLMESGPT else [])]
 
@@ -82,11 +31,7 @@ def holmes(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if HOLMESGPT and request.param == "holmesgpt":
         shutil.copytree(HOLMESGPT, chart)
         return chart
-    (chart / "templates").mkdir(parents=True)
-    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: holmes, version: 0.45.0}\n")
-    for name, text in PARENT.items():
-        (chart / name).write_text(text)
-    return chart
+    return write_parent(chart)
 
 
 def depend(chart: Path, condition: str = "dynamic-toolset.enabled") -> Path:
@@ -276,14 +221,7 @@ def test_clusters_without_native_sidecars_are_refused_with_a_sentence(helm: Helm
 
 @pytest.fixture
 def umbrella(holmes: Path, tmp_path: Path) -> Path:
-    chart = tmp_path / "umbrella"
-    shutil.copytree(UMBRELLA, chart)
-    shutil.copytree(CHART, chart / "charts/dynamic-toolset")
-    shutil.copytree(holmes, chart / "charts/holmes")
-    meta = chart / "charts/holmes/Chart.yaml"
-    # What HolmesGPT's repository holds is published under the version of its release.
-    meta.write_text(re.sub(r"(?m)^version: .*$", "version: 0.45.0", meta.read_text()))
-    return chart
+    return assemble_umbrella(tmp_path / "umbrella", holmes)
 
 
 def test_the_umbrella_installs_both_and_wires_them(helm: Helm, umbrella: Path) -> None:

@@ -5,14 +5,14 @@ set -euo pipefail
 [ $# != 0 ] || { echo "usage: down.sh DIRECTORY [PROGRAM…]" >&2 && exit 2; }
 D=$(cd "$1" && pwd)
 shift
-[ $# != 0 ] || set -- kube-controller-manager kube-apiserver etcd
+[ $# != 0 ] || set -- kube-scheduler kube-controller-manager kube-apiserver etcd
 # KILL, not TERM: the API server takes seconds to drain and etcd waits for it. What was written survives even so,
 # because the kernel holds the pages.
 for program; do
   [ -s "$D/$program.pid" ] || continue
   pid=$(cat "$D/$program.pid")
   # A pid file is believed only while that process still is the program it names.
-  if [[ $(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -n 1) == */$program ]]; then
+  if [[ $(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -n 1) == ?(*/)$program ]]; then
     kill -KILL "$pid" 2>/dev/null || true
     # (Not `kill -0`: that calls a zombie alive until it is reaped.)
     for ((i = 0; i < 250; i++)); do
