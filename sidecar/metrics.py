@@ -8,14 +8,20 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Info,
     disable_created_metrics,
 )
+
+from toolset import __version__, catalogue
 
 SUCCESS, FAILED = "success", "failed"
 
 _DISCOVERY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _CHECK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+
+OTHER = "other"
+"""Stands for all types that the catalogue has not: whoever creates a Service may think of any number of them."""
 
 # Their time of creation tells nothing that the process' own start time does not.
 disable_created_metrics()
@@ -52,7 +58,7 @@ class Metrics:
         )
         self.services = Gauge(
             "toolset_services",
-            "Services discovered by the last pass, by type and status.",
+            "Services discovered by the last pass, by type (of the catalogue, or other) and status.",
             ["type", "status"],
             registry=registry,
         )
@@ -93,6 +99,9 @@ class Metrics:
             "Whether all backends fail at once, so that what is published is left as it is.",
             registry=registry,
         )
+        Info("toolset_build", "Which version this is.", registry=registry).info({"version": __version__})
+        for action in ("repaired", "ignored"):
+            self.drift.labels(action)
         for counter in (
             self.services_discovered,
             self.configmap_updates,
@@ -101,3 +110,8 @@ class Metrics:
         ):
             for status in (SUCCESS, FAILED):
                 counter.labels(status)
+
+    def count_service(self, kind: str, status: str) -> None:
+        """One more Service of a type and status."""
+        known = kind if kind in catalogue.bundled() else OTHER
+        self.services.labels(known, status).inc()

@@ -106,7 +106,7 @@ class Teller:
         self._limited(before)
         self._metrics.services.clear()
         for found in now.discovered:
-            self._metrics.services.labels(found.type, found.status.value).inc()
+            self._metrics.count_service(found.type, found.status.value)
         was, is_now = _statuses(before), _statuses(now)
         reasons = {f"{skip.namespace}/{skip.name}": skip.reason for skip in now.skipped}
         for key in sorted(was.keys() | is_now.keys()):

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,11 @@ class Server:
     def url(self) -> str:
         """Where it answers."""
         return f"http://{self.address}"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it does not run."""
+        return self._process is None
 
     def start(self) -> None:
         """Start it, with what it stored before, and wait until it is ready."""
@@ -87,9 +92,14 @@ def _factory(
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Serve]:
     """Real Prometheus servers: `prometheus(f"{cluster_ip()}:9090")`."""
-    flags = ("--web.listen-address={address}", "--config.file={config}", "--storage.tsdb.path={storage}")
-    with _factory(tmp_path, "prometheus", PROMETHEUS_CONFIG, flags, "/-/ready") as serve:
+    with prometheuses(tmp_path) as serve:
         yield serve
+
+
+def prometheuses(directory: Path) -> AbstractContextManager[Serve]:
+    """The same for fixtures that live longer than a test."""
+    flags = ("--web.listen-address={address}", "--config.file={config}", "--storage.tsdb.path={storage}")
+    return _factory(directory, "prometheus", PROMETHEUS_CONFIG, flags, "/-/ready")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,12 +116,22 @@ def free_address() -> str:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Services that are stopped when the test ends."""
+    with starting(tmp_path) as run:
+        yield run
+
+
+@contextmanager
+def starting(directory: Path) -> Iterator[Start]:
+    """Services that are stopped at the end; their logs and files are in ``directory``."""
     with ExitStack() as stopping:
 
         def run(*arguments: str, env: Mapping[str, str] = {}) -> Running:
-            http, metrics = free_address(), free_address()
-            file = tmp_path / "out" / "custom_toolset.yaml"
-            log = tmp_path / f"service-{http.rpartition(':')[2]}.log"
+            addresses = {"--http": free_address(), "--metrics": free_address()}
+            for option in addresses.keys() & set(arguments):
+                addresses[option] = arguments[arguments.index(option) + 1]
+            http, metrics = addresses["--http"], addresses["--metrics"]
+            file = directory / "out" / "custom_toolset.yaml"
+            log = directory / f"service-{free_address().rpartition(':')[2]}.log"
             line = [
                 COMMAND,
                 "run",
