@@ -109,7 +109,7 @@ def test_the_runbooks_questions_are_answered_with_yes(granted: Granted) -> None:
     for resource in ("services", "endpoints", "namespaces", "configmaps"):
         granted.surely(True, "list", resource)
     granted.surely(True, "create", "configmaps", "-n", "monitoring")
-    for verb in ("update", "patch", "delete"):
+    for verb in ("patch", "delete"):
         granted.surely(True, verb, "configmaps/kubernaut-toolset-config", "-n", "monitoring")
 
 
@@ -137,12 +137,11 @@ def test_it_may_see_in_its_namespaces_what_discovery_looks_at(granted: Granted, 
     granted.grant(VARIANTS[variant])
     for resource in (
         "services",
-        "endpoints",
         "endpointslices.discovery.k8s.io",
         "servicepatterns.kubernaut.io",
         "configmaps/kubernaut-toolset-config",
     ):
-        for verb in ("get", "list", "watch"):
+        for verb in ("list", "watch"):
             granted.surely(True, verb, resource, "-n", "monitoring")
     status = ("servicepatterns.kubernaut.io/x", "--subresource=status", "-n", "monitoring")
     granted.surely(True, "patch", *status)

@@ -3,14 +3,18 @@
 {{/* In each namespace that is looked into. */}}
 {{- define "dynamic-toolset.discoveryRules" -}}
 - apiGroups: [""]
-  resources: [services, endpoints]
-  verbs: [get, list, watch]
+  resources: [services]
+  verbs: [list, watch]
+# Not used: the runbook asks whether it may.
+- apiGroups: [""]
+  resources: [endpoints]
+  verbs: [list]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [kubernaut.io]
   resources: [servicepatterns]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Only the condition that tells an author what became of a pattern.
 - apiGroups: [kubernaut.io]
   resources: [servicepatterns/status]
@@ -28,7 +32,7 @@
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [kubernaut-toolset-config]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 {{- else -}}
 - apiGroups: [""]
   resources: [configmaps]
@@ -36,7 +40,7 @@
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [kubernaut-toolset-config]
-  verbs: [update, patch, delete]
+  verbs: [patch, delete]
 {{- end -}}
 {{- end }}
 
@@ -59,13 +63,13 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [dynamic-toolset-leader]
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, update]
 {{- if eq (include "dynamic-toolset.writer" .) "deployment" }}
 # `kubectl annotate deployment` asks for a pass at once.
 - apiGroups: [apps]
   resources: [deployments]
   resourceNames: [{{ include "dynamic-toolset.name" . }}]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 - apiGroups: [""]
   resources: [events]
