@@ -25,6 +25,7 @@ class Running:
 
     kind: Kind
     ip: str
+    log: Path
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def _started(kind: Kind, ip: str) -> Iterator[tuple[Running, "subprocess.Popen[b
             # One of our own, which ends with the test: Erlang would leave one behind.
             start(str(next(program.resolve().parent.glob("usr/lib/erlang/erts-*/bin/epmd"))))
         start(*command)
-        yield Running(kind, ip), processes[-1], here
+        yield Running(kind, ip, here / "log"), processes[-1], here
     finally:
         for process in processes:
             with suppress(ProcessLookupError):

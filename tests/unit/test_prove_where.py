@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.prove import Outcome, Question
 from tests.realparts import unavailable
-from tests.unit.builders import asking, backend
+from tests.unit.builders import asking, backend, catalogue
 from tests.unit.probing import (
     ANSWERS,
     DEAD,
@@ -27,6 +27,7 @@ from tests.unit.servers import (
     routes,
 )
 from toolset.classify import Endpoint
+from toolset.patterns import Pattern, apply
 
 
 class TestTls:
@@ -184,3 +185,12 @@ class TestALoginOnTheWay:
         sick = farm.serve(routes(ANSWERS | {HEALTH: response(status=500)}), ip=guarded.ip)
         told = verdict(guarded, ports=[f"web:{guarded.port}", f"b:{sick.port}"])
         assert told.outcome is Outcome.NOT_SERVING
+
+
+@pytest.mark.parametrize("path", ["/$foo", "/$", "/${health}", "/a$health"])
+def test_a_health_path_may_hold_a_dollar(farm: Farm, path: str) -> None:
+    """ServicePatterns may name such a path; it stands for nothing but itself."""
+    custom = apply({"tracker": Pattern(names=("tracker",), health_path=path)}, catalogue(LAMP))["tracker"]
+    server = farm.serve(routes({path: response(b"")}))
+    assert verdict(server, custom, name="tracker").outcome is Outcome.VERIFIED
+    assert set(server.targets) == {path}
