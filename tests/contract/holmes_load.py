@@ -1,6 +1,7 @@
 """Let the real HolmesGPT load a toolset file as its server does, and tell as JSON what it made of it.
 
     python holmes_load.py FILE [--check] [--dns NAME=IP]… [--then FILE]… [--invoke TOOL JSON]…
+    python holmes_load.py --each    (a path a line on standard input, an answer a line)
 
 Runs with the Python of HolmesGPT's own environment (`.testbed/holmesgpt/bin/python`), not with the project's.
 Tests use it through the fixture `holmes`. It prints:
@@ -278,7 +279,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--each", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--dns", action="append", default=[], metavar="NAME=IP")
     parser.add_argument("--then", type=Path, action="append", default=[], metavar="FILE")
@@ -289,8 +291,8 @@ def main():
 
     answer_dns(dict(pair.split("=") for pair in options.dns))
     with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory, options.file.name)  # a copy, because --then edits it
-        shutil.copyfile(options.file, file)
+        # A copy, because --then edits it.
+        file = Path(directory, options.file.name if options.file else "custom_toolset.yaml")
         os.environ["CUSTOM_TOOLSET_LOCATION"] = str(file)
         os.environ["HOLMES_CONFIGPATH_DIR"] = directory  # not the user's own configuration
         os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no request to the internet at import
@@ -298,11 +300,12 @@ def main():
         log = Capture()
         logging.getLogger().addHandler(log)
         logging.lastResort = None
-        told = load(options, file, log)
-    for key, serious in (("errors", True), ("warnings", False)):
-        told[key] = [message for is_error, message in log.lines if is_error == serious]
-    json.dump(told, sys.stdout, indent=1, default=str)
-    sys.stdout.flush()
+        for path in map(str.strip, sys.stdin) if options.each else [options.file]:
+            shutil.copyfile(path, file)
+            told = load(options, file, log)
+            for key, serious in (("errors", True), ("warnings", False)):
+                told[key] = [message for is_error, message in log.lines if is_error == serious]
+            print(json.dumps(told, default=str), flush=True)
     os._exit(0)  # a check that hangs holds its thread, and that would hold the exit
 
 

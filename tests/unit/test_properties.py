@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from sidecar import manifests
 from sidecar.config import Config, read_config
 from tests.unit.builders import custom_service, discovered, service
 from toolset import render
@@ -20,7 +21,12 @@ from toolset.backend import Exchange
 from toolset.catalogue import bundled
 from toolset.classify import Candidate, classify
 from toolset.discovered import Discovered, Status
-from toolset.documents import services_problems, toolset_file_problems, toolset_json_problems
+from toolset.documents import (
+    overrides_problems,
+    services_problems,
+    toolset_file_problems,
+    toolset_json_problems,
+)
 from toolset.merge import merge
 from toolset.proof import Answer, leaked_prefix, why_not
 from toolset.service import InvalidServiceError, Service
@@ -209,6 +215,38 @@ def test_whatever_people_wrote_holmesgpt_loads_the_file(people: Any) -> None:
 def test_any_text_is_yaml_or_is_told_why_not(text: str) -> None:
     with contextlib.suppress(YamlError):
         parse_all(text)
+
+
+@any_input
+@given(st.one_of(JSON.map(json.dumps), st.lists(service_objects(), max_size=3).map(json.dumps), st.text()))
+def test_any_text_is_a_manifest_or_is_told_why_not(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    read = manifests.read(str(file))
+    assert all(problem.startswith(str(file)) for problem in read.problems)
+
+
+@any_input
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_manifest_or_are_told_why_not(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
+    file.write_bytes(content)
+    manifests.read(str(file))
+
+
+OVERRIDES = st.one_of(JSON, st.fixed_dictionaries({}, optional={"toolsets": SECTION, "mcp_servers": SECTION}))
+
+
+@any_input
+@given(OVERRIDES)
+def test_any_overrides_are_taken_or_refused_and_what_is_taken_holds_no_template(people: Any) -> None:
+    text = json.dumps(people)
+    if not overrides_problems(text, allowed_env=frozenset()):
+        assert not any(mark in json.dumps(parse(text).data) for mark in ("{{", "{%", "{#"))
 
 
 KEYS = ["enabled", "cache_ttl", "namespaces", "service_patterns", "reconciliation", "probe_concurrency", "x"]
