@@ -25,6 +25,13 @@ RUN PYTHONPATH=/build python3 -m pip install --no-cache-dir --no-deps --no-build
  && find /app -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -rf {} + \
  && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /app
 
+# The bill of materials: what is installed, by version and hash (CycloneDX). The tool that writes it stays behind.
+FROM ${BUILDER} AS bom
+WORKDIR /src
+COPY requirements/image.txt requirements/audit.txt requirements/
+RUN python3 -m pip install --no-cache-dir --no-deps --require-hashes --target /audit -r requirements/audit.txt \
+ && PYTHONPATH=/audit python3 -m cyclonedx_py requirements requirements/image.txt --output-reproducible --of JSON -o /sbom.cdx.json
+
 FROM ${BASE}
 ARG VERSION=0.1.0
 ARG COMMIT
@@ -34,6 +41,7 @@ LABEL org.opencontainers.image.title="dynamic-toolset" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /app /app
+COPY --from=bom /sbom.cdx.json /app/sbom.cdx.json
 # glibc keeps a heap for each of many threads otherwise.
 ENV PATH=/app/bin:/usr/bin:/bin \
     MALLOC_ARENA_MAX=2 \

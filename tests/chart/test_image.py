@@ -12,9 +12,10 @@ FINAL = DOCKERFILE.rpartition("\nFROM ")[2]
 
 def test_everything_is_installed_by_its_hash() -> None:
     installs = re.findall(r"pip install (.*?)(?:\\\n|\n)", DOCKERFILE)
-    assert len(installs) == 3
-    assert all("--require-hashes" in line for line in installs[:2])
-    assert "--no-build-isolation" in installs[2], "the project itself fetches nothing"
+    assert len(installs) == 4
+    own = [line for line in installs if "--require-hashes" not in line]
+    assert len(own) == 1
+    assert "--no-build-isolation" in own[0], "the project itself fetches nothing"
 
 
 def test_the_final_image_runs_no_command_and_is_nobody() -> None:
@@ -34,3 +35,12 @@ def test_every_package_of_the_project_is_in_the_image() -> None:
     setup.read(ROOT / "setup.cfg")
     packages = setup["options.packages.find"]["include"].split()
     assert set(packages) <= set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
+
+
+def test_the_bill_of_materials_is_in_it() -> None:
+    assert "COPY --from=bom /sbom.cdx.json /app/sbom.cdx.json\n" in FINAL
+    installed = re.search(r"--target /app -r (\S+)", DOCKERFILE)
+    listed = re.search(r"cyclonedx_py requirements (\S+)", DOCKERFILE)
+    assert installed
+    assert listed
+    assert installed[1] == listed[1]
