@@ -129,6 +129,12 @@ def test_there_are_colours_on_a_terminal_only(no_color: str, coloured: bool) -> 
     assert ("\x1b[33m" in on_a_terminal(line, env)) is coloured
 
 
+def test_progress_is_shown_on_a_terminal_only() -> None:
+    line = [COMMAND, "discover", "--from", "examples/cluster"]
+    assert command(*line[1:]).stderr == ""
+    assert "looking for Services" in on_a_terminal(line, {**os.environ, "TERM": "xterm-256color"})
+
+
 def on_a_terminal(line: list[str], env: dict[str, str]) -> str:
     """What a program prints where its output is a terminal."""
     leader, follower = pty.openpty()

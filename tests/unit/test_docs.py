@@ -73,8 +73,8 @@ def test_every_metric_is_documented_and_no_other() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     GuardMetrics(registry)
-    suffixes = {"counter": "_total", "info": "_info"}
-    there = {metric.name + suffixes.get(metric.type, "") for metric in registry.collect()}
+    suffix = {"counter": "_total", "info": "_info"}  # OpenMetrics: Suffixes
+    there = {metric.name + suffix.get(metric.type, "") for metric in registry.collect()}
     told = re.findall(r"^\| `(toolset_\w+?)(?:\{[^}]*\})?` \|", CONFIGURATION, re.MULTILINE)
     assert sorted(told) == sorted(there)
 
