@@ -1,5 +1,6 @@
 """HolmesGPT's pod with the native sidecar, as the umbrella installs it; HolmesGPT tells what it holds."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,30 @@ def test_holmesgpt_that_is_killed_finds_its_file_again(node: Node) -> None:
     assert restarts(node)[0] == before[0], "the sidecar went on"
 
 
-def test_the_pod_ends_in_time_and_a_new_one_is_wired_the_same(node: Node) -> None:
+def test_the_sidecar_ends_after_holmesgpt_in_time_and_a_new_pod_is_wired_the_same(node: Node) -> None:
+    until(lambda: ready(pod(node)), "it is in service", seconds=PATIENCE)
     old = pod(node)["metadata"]["name"]
-    node.kubectl("delete", "pod", old, "-n", OWN, "--timeout=60s")
+
+    def finalizers(*names: str) -> None:
+        patch = json.dumps({"metadata": {"finalizers": names}})
+        node.kubectl("patch", "pod", old, "-n", OWN, "--type=merge", "-p", patch)
+
+    def ends() -> dict[str, str]:
+        one = node.get("pod", old, OWN)
+        states = {name: container(one, name)["state"] for name in ("holmes", "dynamic-toolset")}
+        return {
+            name: state["terminated"]["finishedAt"] for name, state in states.items() if "terminated" in state
+        }
+
+    finalizers("tests.invalid/let-me-see-how-it-ends")
+    try:
+        node.kubectl("delete", "pod", old, "-n", OWN, "--wait=false")
+        until(lambda: len(ends()) == 2, "both have ended", seconds=PATIENCE)
+        finished = ends()
+        assert finished["dynamic-toolset"] >= finished["holmes"]
+        sidecar = container(node.get("pod", old, OWN), "dynamic-toolset")["state"]["terminated"]
+        assert sidecar["exitCode"] == 0, "it was asked to end, and did before it was killed"
+    finally:
+        finalizers()
     until(lambda: pod(node)["metadata"]["name"] != old, "there is another", seconds=PATIENCE)
     until(lambda: knows(node, "prometheus"), "HolmesGPT uses it", seconds=PATIENCE)
