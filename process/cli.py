@@ -14,6 +14,7 @@ import click
 from toolset import __version__
 
 COMMANDS = {
+    "diagnose": "sidecar.diagnose:diagnose",
     "discover": "sidecar.cli:discover",
     "explain": "sidecar.cli:explain_command",
     "run": "sidecar.cli:run",
