@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.test_subchart import PARENT
 from tests.documentation import Command, blocks, commands, program
 from tests.helm import CHART, NAMESPACE
+from tests.holmes_chart import PARENT
 from tests.home import config_map
 from tests.realparts import ROOT, ControlPlane, part, running_control_plane
 
