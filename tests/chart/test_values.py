@@ -52,6 +52,7 @@ EFFECTS: dict[str, tuple[Any, Mapping[str, Any], str, str, Any]] = {
     "serviceAccount.create": (False, {"serviceAccount": {"name": "mine"}}, "ServiceAccount/mine", "", None),
     "serviceAccount.name": ("mine", {}, "Deployment", f"{POD}.serviceAccountName", "mine"),
     "serviceAccount.annotations": ({"a": "b"}, {}, "ServiceAccount", "metadata.annotations", {"a": "b"}),
+    "api.access": (False, {}, "ClusterRole/kubernaut-toolset-reader", "", None),
     "rbac.create": (False, {}, "ClusterRole", "", None),
     "rbac.leastPrivilege": (True, {}, "ClusterRole", "rules.6.resourceNames", ["kubernaut-toolset-config"]),
     "guard.mode": ("policy", {}, "ValidatingAdmissionPolicy/kubernaut-toolset-guard", "spec.failurePolicy", "Fail"),
