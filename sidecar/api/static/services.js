@@ -12,7 +12,16 @@ let rendered = 0;
 let filter = { q: "", status: "", namespace: "", type: "" };
 let changeAddress = () => {};
 
-const watcher = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && addRows(), { rootMargin: "600px" });
+// Observed anew each time: who scrolls on before the next frame would never leave the margin, and so never enter it.
+const watcher = new IntersectionObserver(
+  (entries) => {
+    if (!entries.some((one) => one.isIntersecting)) return;
+    watcher.unobserve($("more"));
+    addRows(Math.max(STEP, rendered / 2)); // more and more, or the last of many would be hundreds of layouts away
+    watcher.observe($("more"));
+  },
+  { rootMargin: "600px" },
+);
 
 export function start(onFilter) {
   changeAddress = onFilter;
@@ -74,8 +83,8 @@ function show() {
 function addRows(count = STEP) {
   if (rendered >= fit.length) return;
   const rows = document.createDocumentFragment();
-  for (const one of fit.slice(rendered, rendered + count)) rows.append(row(one));
-  rendered = Math.min(fit.length, rendered + count);
+  for (const one of fit.slice(rendered, Math.floor(rendered + count))) rows.append(row(one));
+  rendered = Math.min(fit.length, Math.floor(rendered + count));
   $("rows").append(rows);
 }
 
