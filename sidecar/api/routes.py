@@ -20,7 +20,7 @@ from sidecar.discovery import Discoverer
 from sidecar.explain import UnknownServiceError
 from sidecar.prove import NoProber
 from sidecar.recognised import recognise
-from sidecar.report import PastPass
+from sidecar.report import PastPass, Report
 from sidecar.sources import SourceError
 from toolset import catalogue, patterns, render
 from toolset.yaml_source import Problem
@@ -41,6 +41,7 @@ class Api:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._shown = View(controller.report.discovery, render.Settings())
+        self._generated = Report(), render.Document(), ""
         self._working = threading.Lock()
 
     def operations(self) -> tuple[Operation, ...]:
@@ -136,12 +137,12 @@ class Api:
 
     def toolsets(self, query: Query) -> Data:
         """Those that fit the query."""
-        found = toolsets(self._controller.generated(), self._view())
+        found = toolsets(self._document(), self._view())
         return {"items": [one for one in found if all(one[key] is value for key, value in query.items())]}
 
     def toolset(self, name: str) -> Data:
         """One, with what HolmesGPT reads of it."""
-        document = self._controller.generated()
+        document = self._document()
         found = next((one for one in toolsets(document, self._view()) if one["name"] == name), None)
         if found is None:
             raise NotFound(f"no toolset is called {name:.200}: see {ROOT}/toolsets")
@@ -151,7 +152,11 @@ class Api:
     def custom_toolset(self) -> str:
         """The whole file."""
         with self._work():
-            return render.toolset_yaml(self._controller.generated())
+            self._document()
+            report, document, text = self._generated
+            text = text or render.toolset_yaml(document)
+            self._generated = report, document, text
+            return text
 
     def services(self, query: Query) -> Data:
         """A page."""
@@ -202,6 +207,13 @@ class Api:
         with self._work():
             kind, problems = validation.validate(body, query.get("kind"))
         return {"kind": kind, "valid": not problems, "problems": [_problem(one) for one in problems]}
+
+    def _document(self) -> render.Document:
+        """What HolmesGPT gets; made once for each report, since of thousands of Services it takes a while."""
+        report = self._controller.report
+        if self._generated[0] is not report:
+            self._generated = report, self._controller.generated(), ""
+        return self._generated[1]
 
     def _view(self) -> View:
         report = self._controller.report

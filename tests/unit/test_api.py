@@ -1,5 +1,6 @@
 """What the API answers, on a controller that has looked at the example manifests."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sidecar.api.operations import MAX_JSON, MAX_TEXT
 from sidecar.assembly import Wanted
 from sidecar.controller import Controller
 from sidecar.metrics import Metrics
+from tests.realparts import until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/cluster"
 YAML = {"Content-Type": "application/yaml"}
@@ -277,8 +279,8 @@ class TestAnswers:
         def broken(_: object) -> None:
             raise RuntimeError("the inner workings")
 
-        monkeypatch.setattr(Controller, "generated", broken)
-        assert "inner" not in refused(client.get("/api/v1/toolsets"), 500)
+        monkeypatch.setattr(Controller, "watches", broken)
+        assert "inner" not in refused(client.get("/api/v1/status"), 500)
         assert "the inner workings" in caplog.text
 
     @pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/v1/status", "/nothing", "/health"])
@@ -320,3 +322,60 @@ class TestOpenWithoutToken:
         for path in ("/", "/static/page.js", "/health"):
             with client.get(path, headers={"Host": "evil.example"}) as answer:
                 assert answer.status_code == 200
+
+
+class TestChanges:
+    """What is shown follows what the controller knows, and a pass that was asked for is one."""
+
+    @pytest.fixture
+    def changing(self, tmp_path: Path) -> Iterator[tuple[Controller, FlaskClient, Path]]:
+        manifests = tmp_path / "cluster"
+        manifests.mkdir()
+        (manifests / "one.yaml").write_text(MANIFEST)
+        metrics = Metrics(CollectorRegistry())
+        controller = Controller(assembly.of_manifests(str(manifests), Wanted()), metrics)
+        thread = threading.Thread(target=controller.run)
+        thread.start()
+        client = create_app(controller, metrics, Everybody()).test_client()
+        until(lambda: client.get("/api/v1/services").get_json()["total"] == 1, "it has looked")
+        yield controller, client, manifests
+        controller.stop()
+        thread.join(30)
+
+    def test_toolsets_and_file_follow_the_services(
+        self, changing: tuple[Controller, FlaskClient, Path]
+    ) -> None:
+        _, client, manifests = changing
+        assert "prometheus/metrics" in client.get("/api/v1/custom_toolset.yaml").text
+        before = client.get("/api/v1/status").headers["ETag"]
+        (manifests / "one.yaml").unlink()
+        (manifests / "none.yaml").write_text("")
+        until(lambda: client.get("/api/v1/services").get_json()["total"] == 0, "it is gone")
+        assert "prometheus/metrics" not in client.get("/api/v1/custom_toolset.yaml").text
+        assert "prometheus/metrics" not in client.get("/api/v1/toolsets").text
+        assert client.get("/api/v1/status").headers["ETag"] != before
+
+    @pytest.mark.parametrize("wish", [{}, {"namespaces": ["shop"]}, {"types": ["loki"]}])
+    def test_a_pass_that_is_asked_for_is_made_and_ends(
+        self, changing: tuple[Controller, FlaskClient, Path], wish: dict[str, Any]
+    ) -> None:
+        _, client, _ = changing
+        passes = len(client.get("/api/v1/status").get_json()["passes"])
+        assert client.post("/api/v1/discover", json=wish).status_code == 202
+
+        def status() -> dict[str, Any]:
+            told: dict[str, Any] = client.get("/api/v1/status").get_json()
+            return told
+
+        until(lambda: len(status()["passes"]) > passes, "a pass was made")
+        until(lambda: not status()["pass_under_way"], "it has ended")
+        assert client.post("/api/v1/discover").status_code == 202, "and another may be asked for"
+
+    def test_explaining_does_not_keep_a_change_from_being_seen(
+        self, changing: tuple[Controller, FlaskClient, Path]
+    ) -> None:
+        """To explain, the manifests are read as well: what was read is not what was published."""
+        _, client, manifests = changing
+        (manifests / "two.yaml").write_text(MANIFEST.replace("shop", "lab"))
+        assert client.get("/api/v1/services/lab/prometheus").status_code == 200
+        until(lambda: client.get("/api/v1/services").get_json()["total"] == 2, "it is listed")

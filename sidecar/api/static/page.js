@@ -15,7 +15,6 @@ let list = [];
 let pages = [];
 let wait = EVERY;
 let timer = 0;
-let refused = "";
 
 // The address: #/services?q=…&status=…, #/services/NAMESPACE/NAME, #/activity, #/file
 function address() {
@@ -77,8 +76,7 @@ async function refresh() {
     status = await read("status");
     if (status !== before) await readServices();
     wait = EVERY;
-    refused = "";
-    showStatus();
+    showStatus(status !== before);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     failed(error);
@@ -107,7 +105,7 @@ async function readServices() {
   }
 }
 
-function showStatus() {
+function showStatus(changed) {
   $("source").textContent = `for HolmesGPT, of ${status.source}`;
   $("discover").disabled = status.pass_under_way;
   $("discover").textContent = status.pass_under_way ? "Looking …" : "Look again";
@@ -116,7 +114,7 @@ function showStatus() {
   const told = [...status.failures];
   if (status.network_down) told.unshift("All backends fail at once: is it the network? What is published is left as it is.");
   banners(told);
-  showView();
+  if (changed) showView();
 }
 
 function failed(error) {
@@ -128,8 +126,7 @@ function failed(error) {
   }
   wait = Math.min(LONGEST, wait * 2);
   live("bad", error.status ? "Refused" : "No connection");
-  refused = error.message;
-  banners([refused]);
+  banners([error.message]);
   $("discover").disabled = true;
   $("sign-out").hidden = !token.get();
 }
