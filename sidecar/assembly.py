@@ -81,7 +81,12 @@ class Wanted:
 def of_manifests(path: str, wanted: Wanted) -> Settings:
     """Services of manifests; they cannot be asked."""
     targets = Targets(wanted.toolset_file)
-    return _common(Settings(ManifestSource(path), False, targets, config=_config_file(wanted)), wanted)
+    # One to explain by, since reading takes note of what changed.
+    explained = ManifestSource(path) if path != "-" else None
+    settings = Settings(
+        ManifestSource(path), False, targets, config=_config_file(wanted), explained=explained
+    )
+    return _common(settings, wanted)
 
 
 def at_once(cluster: Cluster, wanted: Wanted, metrics: Metrics, *, publish: bool) -> Settings:
@@ -120,7 +125,9 @@ def to_follow(cluster: Cluster, wanted: Wanted, metrics: Metrics) -> Settings:
         refresher = Refresher(wanted.holmesgpt_url, metrics.holmes_refreshes)
         parts.append(refresher)
         settings = replace(settings, written=refresher.poke)
-    settings = replace(settings, source=source)
+    # Without an identity of its own a sidecar is HolmesGPT, which is nobody to judge who may use the API.
+    reviewer = None if wanted.sidecar and not wanted.config_maps else cluster
+    settings = replace(settings, source=source, explained=settings.source, reviewer=reviewer)
     if not wanted.writes_config_maps:
         return replace(settings, parts=tuple(parts))
     recorder = Recorder(cluster)
@@ -141,6 +148,8 @@ def to_follow(cluster: Cluster, wanted: Wanted, metrics: Metrics) -> Settings:
         parts=tuple(parts),
         watches=lambda: [*(part for part in parts if isinstance(part, Watch)), *reconciler.watches()],
         failures=lambda: reconciler.failures,
+        leads=lambda: reconciler.election.leads,
+        leader=lambda: reconciler.election.holder,
         wrong_config=wrong_config,
     )
 

@@ -166,7 +166,7 @@ def credentials(
     default="0.0.0.0:8080",
     show_default=True,
     callback=address,
-    help="Where /health, /ready and /startz are served.",
+    help="Where the status page, the API, /health, /ready and /startz are served.",
 )
 @click.option(
     "--metrics",

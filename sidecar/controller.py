@@ -25,6 +25,7 @@ from sidecar.settings import Settings
 from sidecar.sight import Sight
 from sidecar.sources import NotYetError
 from sidecar.trigger import SETTLE_SECONDS
+from toolset import render
 from toolset.discovered import Discovery
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class _Pass:
     started: float
     whole: bool
     failure: str = ""
+    asked: bool = False
+    """Whether it is the one that somebody asked for."""
     awaited: dict[int, Question] = field(default_factory=dict)
     heard_at: float = 0.0
 
@@ -62,6 +65,14 @@ class _Pass:
         """Whether all have answered, or those that did not are slow."""
         quiet = now - max(self.started, self.heard_at) > QUIET_SECONDS
         return not self.awaited or quiet or now - self.started > PASS_SECONDS
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A pass that somebody asked for: the namespaces and types to ask anew; none of either means all."""
+
+    namespaces: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
 
 
 class Controller:
@@ -86,6 +97,8 @@ class Controller:
         self._recognised: Recognised | None = None
         self._recalled = False
         self._pass: _Pass | None = None
+        self._wish: Wish | None = None
+        self._wishing = threading.Lock()
         self._look_at = 0.0
         self._retry_at = self._ask_at = math.inf
         self._news_since: float | None = None
@@ -116,6 +129,24 @@ class Controller:
         """Every step of what becomes of a Service; see :meth:`sidecar.sight.Sight.explain`."""
         return self._sight.explain(key)
 
+    def generated(self) -> render.Document:
+        """HolmesGPT's toolsets as they are generated, with the overrides over them; without the base file."""
+        return self._publication.generated(self.report.discovery, self.config)
+
+    @property
+    def wished(self) -> bool:
+        """Whether a pass that was asked for has not ended yet."""
+        return self._wish is not None
+
+    def wish(self, wish: Wish) -> bool:
+        """Asks for a pass; False as long as one that was asked for before has not ended. From any thread."""
+        with self._wishing:
+            if self._wish is not None:
+                return False
+            self._wish = wish
+        self._trigger.pull(whole=wish == Wish())
+        return True
+
     @property
     def dead(self) -> list[str]:
         """What does not run any more and should, by name; empty when all is well."""
@@ -141,21 +172,15 @@ class Controller:
         """What the last pass could not do, and what could not be written since."""
         return (*self.report.failures, *self.settings.failures())
 
-    def status(self) -> list[str]:
-        """How things are, for people, a line each."""
-        report, now = self.report, time.monotonic()
-        seen = f"{now - report.seen_at:.0f} s ago" if report.seen_at is not None else "not yet"
-        lines = [
-            f"discovered: {len(report.discovery.discovered)}, left out: {len(report.discovery.skipped)}",
-            f"the cluster was seen by a pass {seen}",
-        ]
-        if report.network_down:
-            lines.append("all backends fail at once: what is published is left as it is")
-        lines += [
-            f"{watch.name}: {watch.problem or ('watching' if watch.synced else 'not listed yet')}"
+    def watches(self) -> list[tuple[str, str]]:
+        """What is watched, and how that goes: its name, and ``watching`` where all is well."""
+        return [
+            (
+                watch.name.removeprefix("watch of "),
+                watch.problem or ("watching" if watch.synced else "not listed yet"),
+            )
             for watch in (*self.settings.source.watches(), *self.settings.watches())
         ]
-        return [*lines, *(f"failing: {failure}" for failure in self.failures)]
 
     def stop(self) -> None:
         """Lets :meth:`run` return; what is published stays."""
@@ -180,7 +205,7 @@ class Controller:
             except Exception:
                 # The one broad net of this thread: a bug must not end the loop and leave a file to rot.
                 log.exception("Service discovery failed by a bug, please report it; tried again")
-                self._pass = None
+                self._pass = self._wish = None
                 self._retry_at = time.monotonic() + RETRY_SECONDS
                 self._stopping.wait(TICK_SECONDS)
             self._trigger.wait(TICK_SECONDS)
@@ -238,8 +263,10 @@ class Controller:
             return
         if failure:
             self._retry_at = now + RETRY_SECONDS
+        wish = self._wish
         if recognised is None:
             self._look_at = math.inf
+            self._wish = None
             self._teller.failed(failure)
             return
         self._recall()
@@ -250,7 +277,9 @@ class Controller:
         self._discoverer.reconfigure(self.config, asks=self._sight.prober().asks)
         self._discoverer.see(recognised, now)
         self._discoverer.prompt(now, None if whole else self.settings.source.slices_stirred())
-        self._pass = _Pass(now, whole, failure)
+        if wish:
+            self._discoverer.prompt_some(now, wish.namespaces, wish.types)
+        self._pass = _Pass(now, whole, failure, asked=wish is not None)
         self._ask_at = now
 
     def _ask(self, now: float) -> None:
@@ -273,6 +302,8 @@ class Controller:
         self._teller.passed(passed, self.settings.source.description)
         self._teller.network(down=self._discoverer.network_down(now))
         self.settings.source.settle(whole=over.whole)
+        if over.asked:
+            self._wish = None
 
     def _publish(self, *, tell: bool) -> tuple[Discovery, tuple[str, ...]]:
         self._news_since = None

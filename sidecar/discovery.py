@@ -7,7 +7,7 @@ before is remembered (:mod:`sidecar.memory`). Times are seconds of one clock tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sidecar.config import Config
@@ -87,6 +87,15 @@ class Discoverer:
         """Makes Services due at once: those of ``keys`` that fail, or without ``keys`` all."""
         for record in self._records.values() if keys is None else self._failing(keys):
             record.due_at = min(record.due_at, now)
+
+    def prompt_some(self, now: float, namespaces: Container[str], types: Container[str]) -> None:
+        """Makes those of these namespaces and types due at once; none of either means all."""
+        for record in self._records.values():
+            namespace = record.candidates[0].service.namespace
+            if namespaces and namespace not in namespaces:
+                continue
+            if not types or any(candidate.type in types for candidate in record.candidates):
+                record.due_at = min(record.due_at, now)
 
     def _failing(self, keys: Iterable[str]) -> Iterator[Record]:
         found = (self._records.get(key) for key in keys)

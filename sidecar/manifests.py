@@ -49,10 +49,19 @@ def read(path: str) -> Manifests:
     Raises:
         ManifestError: there is nothing at ``path`` that could be read.
     """
+    problems: list[str] = []
+    return _read(_texts(path, problems), problems)
+
+
+def read_text(text: str) -> Manifests:
+    """Reads manifests that are at hand; what is broken costs its own Services only."""
+    return _read([("manifests", text)], [])
+
+
+def _read(texts: Iterable[tuple[str, str]], problems: list[str]) -> Manifests:
     services: dict[str, Service] = {}
     beside = _Beside()
-    problems: list[str] = []
-    for source, text in _texts(path, problems):
+    for source, text in texts:
         try:
             for document in _documents(text):
                 for service in _services(document, source, problems, beside):

@@ -91,6 +91,12 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self.api_denials = Counter(
+            "toolset_api_denials_total",
+            "Requests to the API that were refused: unauthenticated, forbidden, or nobody to ask.",
+            ["reason"],
+            registry=registry,
+        )
         self.leader = Gauge(
             "toolset_leader", "Whether this process writes the ConfigMaps.", registry=registry
         )
@@ -110,6 +116,8 @@ class Metrics:
         ):
             for status in (SUCCESS, FAILED):
                 counter.labels(status)
+        for reason in ("unauthenticated", "forbidden", "unavailable"):
+            self.api_denials.labels(reason)
 
     def count_service(self, kind: str, status: str) -> None:
         """One more Service of a type and status."""

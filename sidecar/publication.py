@@ -139,6 +139,15 @@ class Publication:
                 failures += self._targets.config_maps.publish(wanted, tell=tell)
             return tuple(failures)
 
+    def generated(self, discovery: Discovery, config: Config) -> render.Document:
+        """What is published of it for HolmesGPT, without the base file: that is the user's, secrets and all.
+
+        From any thread; it waits for nobody, and nobody for it.
+        """
+        generated = render.toolset_document(discovery.discovered, self._rendering(config))
+        document = merge(self._overrides.value, generated).document
+        return render.with_revision(document, discovery.discovered)
+
     def start_without(self) -> None:
         """Nothing could be discovered in time: a file of before stays, else the user's own toolsets go out.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.metrics import FAILED, SUCCESS, Metrics
@@ -13,6 +14,25 @@ log = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 60.0
 """A pass that fails for the same reason as before is logged again after so long."""
+
+
+KEPT_PASSES = 20
+"""Passes of which it is remembered what became of them."""
+
+
+@dataclass(frozen=True)
+class PastPass:
+    """What became of one pass, or of several in a row that failed for the same reason."""
+
+    ended_at: float
+    """Unix time; of several that of the last."""
+    seconds: float = 0.0
+    discovered: int = 0
+    left_out: int = 0
+    unanswered: int = 0
+    """Services that had not answered yet when it ended."""
+    failures: tuple[str, ...] = ()
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -25,6 +45,12 @@ class Report:
     """When a pass saw the cluster last, by the monotonic clock."""
     network_down: bool = False
     """Whether all backends fail at once, so that none is called unhealthy."""
+    passes: tuple[PastPass, ...] = ()
+    """The last ones, the newest first."""
+    since: Mapping[str, float] = field(default_factory=dict)
+    """Since when this process sees each Service (``namespace/name``) as it is: Unix time."""
+    changed_at: float = 0.0
+    """When anything about the discovery changed last: Unix time."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +76,7 @@ class Teller:
     def failed(self, reason: str) -> None:
         """A pass could not see what there is."""
         self._metrics.services_discovered.labels(FAILED).inc()
-        self.report = replace(self.report, failures=(reason,))
+        self.report = replace(self.report, failures=(reason,), passes=self._with(failures=(reason,)))
         told, when = self._told
         now = time.monotonic()
         if reason != told or now - when > REPEAT_SECONDS:
@@ -61,8 +87,11 @@ class Teller:
         """A pass ended; ``where`` is what it looked at."""
         seen_at = self.report.seen_at if it.stale else time.monotonic()
         previous = self.report
-        self.report = Report(it.discovery, it.failures, seen_at, previous.network_down)
         count = len(it.discovery.discovered)
+        passes = self._with(it.failures, it.seconds, count, len(it.discovery.skipped), it.unanswered)
+        self.report = replace(
+            previous, discovery=it.discovery, failures=it.failures, seen_at=seen_at, passes=passes
+        )
         self._metrics.services_discovered.labels(SUCCESS).inc(count)
         self._metrics.discovery_duration.observe(it.seconds)
         self._changed(previous.discovery)
@@ -100,6 +129,22 @@ class Teller:
         self.report = replace(self.report, network_down=down)
         self._metrics.network_down.set(down)
 
+    def _with(
+        self,
+        failures: tuple[str, ...] = (),
+        seconds: float = 0.0,
+        discovered: int = 0,
+        left_out: int = 0,
+        unanswered: int = 0,
+    ) -> tuple[PastPass, ...]:
+        """The past passes and one more."""
+        passes = self.report.passes
+        new = PastPass(time.time(), seconds, discovered, left_out, unanswered, failures)
+        if failures and passes and passes[0].failures == failures:
+            # Many that fail alike must not push those out that did not.
+            new, passes = replace(new, times=passes[0].times + 1), passes[1:]
+        return (new, *passes)[:KEPT_PASSES]
+
     def _changed(self, before: Discovery) -> None:
         """The gauges, and one line for each Service that came, changed or went."""
         now = self.report.discovery
@@ -108,6 +153,13 @@ class Teller:
         for found in now.discovered:
             self._metrics.count_service(found.type, found.status.value)
         was, is_now = _statuses(before), _statuses(now)
+        moment = time.time()
+        if now != before:
+            since = {
+                key: self.report.since.get(key, moment) if was.get(key) == status else moment
+                for key, status in is_now.items()
+            }
+            self.report = replace(self.report, since=since, changed_at=moment)
         reasons = {f"{skip.namespace}/{skip.name}": skip.reason for skip in now.skipped}
         for key in sorted(was.keys() | is_now.keys()):
             if key not in is_now:

@@ -18,7 +18,9 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import make_wsgi_app
 
 from process.serving import SETTINGS
-from sidecar.api import create_app
+from sidecar.api.access import access_to
+from sidecar.api.app import create_app
+from sidecar.api.problems import answer_for_gunicorn
 from sidecar.controller import Controller
 from sidecar.metrics import Metrics
 
@@ -70,11 +72,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         thread = threading.Thread(target=self.controller.run, name="controller", daemon=True)
         thread.start()
         log.info(
-            "listening on http://%s (/health, /ready, /startz), metrics on http://%s/metrics",
+            "listening on http://%s (status page, /api/v1, /health, /ready, /startz), "
+            "metrics on http://%s/metrics",
             self._http,
             self._metrics_address,
         )
-        app = create_app(self.controller, self._metrics)
+        answer_for_gunicorn()
+        access = access_to(self._http, self.controller.settings.reviewer, self._metrics)
+        app = create_app(self.controller, self._metrics, access)
         exposition = make_wsgi_app(self._metrics.registry)
         metrics_port = self._metrics_address.rpartition(":")[2]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sidecar.config import Config
+from sidecar.connection import Connection
 from sidecar.publication import Targets
 from sidecar.sources import ServiceSource, TextSource
 from sidecar.threads import Part
@@ -34,6 +35,14 @@ class Settings:
     progress: Callable[[str], object] = lambda _: None
     """Called with what a pass is at, for a terminal."""
     trigger: Trigger = field(default_factory=Trigger)
+    explained: ServiceSource | None = None
+    """Where a Service is looked up to be explained, from any thread; None: at ``source``."""
+    reviewer: Connection | None = None
+    """Who is asked who may use the API; None where nobody can be."""
+    leads: Callable[[], bool | None] = lambda: None
+    """Whether this process writes the ConfigMaps; None where none are written."""
+    leader: Callable[[], str] = lambda: ""
+    """Which replica does."""
     parts: tuple[Part, ...] = ()
     """What runs beside the loop, in the order in which it is started."""
     watches: Callable[[], Sequence[Watch]] = tuple

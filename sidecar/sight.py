@@ -14,7 +14,7 @@ from sidecar.prove import NetworkProber, NoProber, Prober
 from sidecar.recognised import Recognised, recognise
 from sidecar.service_patterns import Catalogues, judge
 from sidecar.settings import Settings
-from sidecar.sources import NotYetError, SourceError
+from sidecar.sources import NotYetError, ServiceSource, SourceError
 from toolset import catalogue, patterns
 from toolset.service import Service
 
@@ -69,7 +69,7 @@ class Sight:
             log.warning("discovery is switched off by service_discovery.enabled: false")
             return Recognised(), ""
         try:
-            catalogues = self._catalogues()
+            catalogues = self._catalogues(self._settings.source)
             self._settings.source.care_for(catalogues)
             services = self._counted(self._settings.source.services(self.config))
             domain, slices = self._settings.cluster_domain, self._settings.source.slices
@@ -99,22 +99,23 @@ class Sight:
             SourceError: the Services cannot be seen.
             UnknownServiceError: it is not among them.
         """
+        source = self._settings.explained or self._settings.source
         setting = Setting(
-            self._catalogues(),
+            self._catalogues(source),
             self.config,
             self._settings.rendering(self.config),
             self._new_prober(keep_trace=True),
-            self._settings.source.slices,
+            source.slices,
         )
         # Installations do not reach beyond a namespace.
         only = replace(self.config, namespaces=(key.partition("/")[0],))
-        return explain(key, self._settings.source.services(only), setting)
+        return explain(key, source.services(only), setting)
 
-    def _catalogues(self) -> Catalogues:
+    def _catalogues(self, source: ServiceSource) -> Catalogues:
         """The operator's, and those of namespaces with ServicePatterns; what is wrong with one is told."""
         operators = patterns.apply(self.config.service_patterns, catalogue.bundled())
-        judged, catalogues = judge(self._settings.source.service_patterns(self.config), operators)
-        self._settings.source.tell(judged)
+        judged, catalogues = judge(source.service_patterns(self.config), operators)
+        source.tell(judged)
         return catalogues
 
     def _counted(self, services: Iterable[Service]) -> Iterator[Service]:

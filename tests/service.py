@@ -57,9 +57,13 @@ class Running:
         said: dict[str, Any] = LOCAL.get(f"http://{self.http}{path}", timeout=2).json()
         return said
 
-    def page(self) -> str:
-        """What the status page says."""
-        return LOCAL.get(f"http://{self.http}/", timeout=2).text
+    def how(self) -> dict[str, Any]:
+        """How things are, as the API tells it."""
+        return self.said("/api/v1/status")
+
+    def watches(self) -> dict[str, str]:
+        """What it watches, and how that goes."""
+        return {watch["name"]: watch["state"] for watch in self.how()["watches"]}
 
     def metric(self, line: str) -> float:
         """The value of one line of the metrics, such as ``name{label="x"}``."""

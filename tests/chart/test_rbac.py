@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.api.access import SCOPE
 from tests.helm import NAMESPACE, Helm, Rendered
 from tests.home import service
 from tests.programs import Serve
@@ -28,7 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def rules(rendered: Rendered) -> Iterator[Mapping[str, Any]]:
     for obj in (*rendered.all("ClusterRole"), *rendered.all("Role")):
         if obj["metadata"]["labels"]["app.kubernetes.io/component"] == "dynamic-toolsets":
-            yield from obj["rules"]
+            yield from (rule for rule in obj["rules"] if "nonResourceURLs" not in rule)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -54,6 +55,24 @@ def test_with_namespaces_the_generated_config_map_may_be_written_beside_holmesgp
     rendered = helm.render({"namespaces": ["shop"], "holmesgpt": {"namespace": "ai"}})
     role = next(obj for obj in rendered.all("Role") if obj["metadata"]["namespace"] == "ai")
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"configmaps"}
+
+
+def test_readers_of_the_api_are_given_paths_of_ours_alone_and_nobody_is_one_yet(helm: Helm) -> None:
+    rendered = helm.render({})
+    reader = rendered.one("ClusterRole", "kubernaut-toolset-reader")
+    for rule in reader["rules"]:
+        assert set(rule) == {"nonResourceURLs", "verbs"}
+        assert all(url.startswith(f"{SCOPE}/api/v1/") for url in rule["nonResourceURLs"])
+    assert all(
+        binding["roleRef"]["name"] != reader["metadata"]["name"]
+        for binding in rendered.all("ClusterRoleBinding")
+    )
+
+
+def test_with_namespaces_who_may_use_the_api_is_asked_only_where_that_is_wanted(helm: Helm) -> None:
+    rendered = helm.render({"namespaces": ["shop"], "api": {"access": True}, "guard": {"mode": "off"}})
+    [binding] = rendered.all("ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == "system:auth-delegator"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

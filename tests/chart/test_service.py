@@ -69,8 +69,8 @@ def test_it_finds_writes_repairs_and_hears_and_is_refused_nothing(
     told = ("get", "events", "-n", shop, "-o", "jsonpath={.items[*].message}")
     until(lambda: f"system:serviceaccount:{release}:{ACCOUNT}" in plane.kubectl(*told), "it says so")
     passes = running.metric("toolset_discovery_duration_seconds_count")
-    watching = f"deployments (metadata.name={NAME}) of namespace {release}: watching"
-    until(lambda: watching in running.page(), "it watches its Deployment")
+    watched = f"deployments (metadata.name={NAME}) of namespace {release}"
+    until(lambda: running.watches().get(watched) == "watching", "it watches its Deployment")
     plane.kubectl("annotate", "deployment", NAME, "-n", release, "kubectl.kubernetes.io/restartedAt=now")
     until(lambda: running.metric("toolset_discovery_duration_seconds_count") > passes, "it hears")
     plane.kubectl("delete", "service", "prometheus", "-n", shop)

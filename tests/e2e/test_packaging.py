@@ -27,3 +27,6 @@ def test_an_installed_package_works_without_its_checkout(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     assert '"prometheus/metrics"' in done.stdout
+    page = ROOT / "sidecar/api/static"
+    installed = tmp_path / "site/sidecar/api/static"
+    assert {file.name for file in installed.iterdir()} == {file.name for file in page.iterdir()}

@@ -249,8 +249,8 @@ class TestConfiguration:
             }
         )
         running = start("--deployment", name, env=home.env).wait_ready()
-        watching = f"deployments (metadata.name={name}) of namespace {home.own}: watching"
-        until(lambda: watching in running.page(), "it watches the Deployment")
+        watched = f"deployments (metadata.name={name}) of namespace {home.own}"
+        until(lambda: running.watches().get(watched) == "watching", "it watches the Deployment")
         passes = running.metric("toolset_discovery_duration_seconds_count")
         stamp = "kubectl.kubernetes.io/restartedAt=2026-01-01T00:00:00+0000"
         home.plane.kubectl("annotate", "deployment", name, "-n", home.own, stamp)

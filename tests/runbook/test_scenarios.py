@@ -94,7 +94,7 @@ def test_a_service_that_nothing_speaks_for_is_found_once_it_is_labelled(broken: 
 @pytest.mark.row("Scenario 1", "cause: health checks failing", "remedy: make the endpoint accessible")
 def test_what_does_not_answer_is_left_out_with_its_reason_until_it_does(broken: Site) -> None:
     server = broken.add("prometheus-late", serve=False)
-    until(lambda: "left out: 1" in broken.service.page(), "the status page counts it")
+    until(lambda: broken.service.how()["counts"].get("left_out") == 1, "the status counts it")
     explained = broken.bash("dynamic-toolset explain monitoring/prometheus-late")
     assert "refused" in explained
     assert broken.tools() == ["prometheus"]
@@ -191,7 +191,7 @@ def test_a_namespace_that_goes_is_told_and_costs_no_other(broken: Site) -> None:
         """ -p '{"metadata":{"finalizers":null}}'"""
     )
     broken.bash("kubectl wait --for=delete namespace/going --timeout=60s")
-    until(lambda: "failing:" not in broken.service.page(), "nothing fails any more", seconds=90)
+    until(lambda: not broken.service.how()["failures"], "nothing fails any more", seconds=90)
 
 
 @pytest.mark.row("Scenario 2", "cause: resource quota exceeded", "remedy: increase quota")

@@ -112,7 +112,7 @@ def test_sidecar_and_webhook_do_not_know_each_other() -> None:
 def test_every_module_is_in_the_architecture() -> None:
     architecture = (ROOT / "docs/architecture.md").read_text()
     for package in ("toolset", "process", "sidecar", "webhook"):
-        for module in (ROOT / package).glob("[a-z]*.py"):
+        for module in (ROOT / package).glob("**/[a-z]*.py"):
             assert module.name in architecture, module.name
 
 

@@ -1,60 +1,62 @@
-"""What is told of answers that come between passes: "none" is not the last word until the next pass."""
-
-import logging
+"""What is remembered of passes, and since when a Service is as it is."""
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar.metrics import SUCCESS, Metrics
-from sidecar.report import Passed, Teller
-from tests.unit.builders import service
-from tests.unit.discovering import MARK, Cluster
-from toolset.discovered import Discovery
+from sidecar.metrics import Metrics
+from sidecar.report import KEPT_PASSES, Passed, Teller
+from tests.unit.builders import backend, catalogue, discovered, service
+from toolset.discovered import Discovery, Status
 
-LAMP = Cluster(service("lamp", labels=MARK)).look(0)
-
-
-def told(teller: Teller, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The lines that say how many were discovered."""
-    return [record.getMessage() for record in caplog.records if "services" in record.getMessage()]
+LAMPS = catalogue(backend("lamp"))
 
 
-def count(metrics: Metrics) -> float:
-    """What the runbook looks at, to see whether anything was ever discovered."""
-    value = metrics.registry.get_sample_value("toolset_services_discovered_total", {"status": SUCCESS})
-    assert value is not None
-    return value
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr("sidecar.report.time.time", lambda: now[0])
+    return now
 
 
-def test_a_service_that_answers_after_the_pass_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(CollectorRegistry())
-    teller = Teller(metrics)
-    with caplog.at_level(logging.INFO):
-        teller.passed(Passed(Discovery(), (), 0.1, unanswered=1), "the cluster")
-        assert count(metrics) == 0
-        teller.news(LAMP, ())
-    assert told(teller, caplog) == [
-        "No services discovered in the cluster",
-        "discovered 1 services: answers came after the pass",
-    ]
-    assert count(metrics) == 1
+@pytest.fixture
+def teller() -> Teller:
+    return Teller(Metrics(CollectorRegistry()))
 
 
-def test_answers_that_change_nothing_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(CollectorRegistry())
-    teller = Teller(metrics)
-    teller.passed(Passed(LAMP, (), 0.1), "the cluster")
-    with caplog.at_level(logging.INFO):
-        teller.news(LAMP, ())
-    assert told(teller, caplog) == []
-    assert count(metrics) == 1
+def lamp(status: Status = Status.VERIFIED) -> Discovery:
+    return Discovery((discovered(service("lamp"), status=status, within=LAMPS),))
 
 
-def test_one_that_goes_is_told_and_takes_nothing_from_the_counter(caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics(CollectorRegistry())
-    teller = Teller(metrics)
-    teller.passed(Passed(LAMP, (), 0.1), "the cluster")
-    with caplog.at_level(logging.INFO):
-        teller.news(Discovery(), ())
-    assert told(teller, caplog) == ["discovered 0 services: answers came after the pass"]
-    assert count(metrics) == 1
+def passed(teller: Teller, discovery: Discovery, *failures: str) -> None:
+    teller.passed(Passed(discovery, failures, 0.5), "a cluster")
+
+
+def test_the_newest_pass_comes_first_and_only_the_last_are_kept(teller: Teller, clock: list[float]) -> None:
+    for number in range(KEPT_PASSES + 5):
+        clock[0] = float(number)
+        passed(teller, lamp())
+    assert len(teller.report.passes) == KEPT_PASSES
+    assert [one.ended_at for one in teller.report.passes[:2]] == [KEPT_PASSES + 4, KEPT_PASSES + 3]
+
+
+def test_passes_that_fail_for_the_same_reason_are_one_entry(teller: Teller, clock: list[float]) -> None:
+    passed(teller, lamp())
+    for number in range(100):
+        clock[0] = 2000.0 + number
+        teller.failed("no route")
+    first, second = teller.report.passes
+    assert (first.failures, first.times, first.ended_at) == (("no route",), 100, 2099.0)
+    assert (second.discovered, second.times) == (1, 1)
+
+
+def test_a_service_is_as_it_is_since_that_was_first_seen(teller: Teller, clock: list[float]) -> None:
+    passed(teller, lamp())
+    clock[0] = 2000.0
+    passed(teller, lamp())
+    assert teller.report.since == {"shop/lamp": 1000.0}
+    teller.news(lamp(Status.UNHEALTHY), ())
+    assert teller.report.since == {"shop/lamp": 2000.0}
+    clock[0] = 3000.0
+    passed(teller, Discovery())
+    assert teller.report.since == {}
+    assert teller.report.changed_at == 3000.0
