@@ -16,6 +16,7 @@ from toolset import __version__
 COMMANDS = {
     "completion": "process.completion:command",
     "credentials": "sidecar.cli:credentials",
+    "diagnose": "sidecar.diagnose:diagnose",
     "discover": "sidecar.cli:discover",
     "explain": "sidecar.cli:explain_command",
     "run": "sidecar.cli:run",

@@ -21,7 +21,7 @@ _CHECK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 OTHER = "other"
-"""Stands for all types that the catalogue has not: whoever creates a Service may think of any number of them."""
+"""Stands for all types that the catalogue has not: who creates a Service may make up any number of them."""
 
 # Their time of creation tells nothing that the process' own start time does not.
 disable_created_metrics()

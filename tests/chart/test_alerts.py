@@ -23,7 +23,7 @@ WAITING = (
 def of(name: str, **labels: str) -> str:
     """A series as it is scraped."""
     pairs = {"namespace": "kubernaut-system", "pod": "a", **labels}
-    return f"{name}{{{', '.join(f'{key}="{value}"' for key, value in pairs.items())}}}"
+    return name + "{" + ", ".join(f'{key}="{value}"' for key, value in pairs.items()) + "}"
 
 
 NOW = of("toolset_services", type="prometheus", status="verified")

@@ -154,11 +154,17 @@ def test_promtool_finds_nothing_wrong_with_any_metric(site: Site, guard: str) ->
     promtool = part("programs/prometheus").resolve().with_name("promtool")
 
     def served() -> str:
-        try:
-            return LOCAL.get(f"https://{guard}/metrics", verify=False, timeout=5).text
-        except OSError:
-            return ""
+        curl = [
+            "curl",
+            "-sk",
+            "--retry",
+            "30",
+            "--retry-connrefused",
+            "--retry-delay",
+            "1",
+            f"https://{guard}/metrics",
+        ]
+        return run(curl)
 
-    until(served, "the guard serves")
     for text in (LOCAL.get(f"http://{site.address}:9090/metrics", timeout=5).text, served()):
         assert run([str(promtool), "check", "metrics"], input=text) == ""

@@ -170,9 +170,7 @@ def guarded(tmp_path: Path) -> Iterator[Guarded]:
                 webhook.kill()
 
 
-@pytest.mark.row(
-    "Planned maintenance", "restore: kubectl replace -f backup-configmaps.yaml, with the guard on"
-)
+@pytest.mark.row("Planned maintenance", f"{BACKUP} > backup-configmaps.json", RESTORE)
 def test_a_backup_brings_back_what_people_wrote_and_the_guard_says_of_the_rest_that_it_returns(
     guarded: Guarded,
 ) -> None:
