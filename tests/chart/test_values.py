@@ -73,6 +73,7 @@ EFFECTS: dict[str, tuple[Any, Mapping[str, Any], str, str, Any]] = {
     "metrics.podMonitor.podLabels": ({"app": "mine"}, {**SIDECAR, "metrics": {"podMonitor": {"enabled": True}}}, "PodMonitor", "spec.selector.matchLabels", {"app": "mine"}),
     "metrics.prometheusRule.enabled": (True, {}, "PrometheusRule", "spec.groups.0.name", "dynamic-toolset"),
     "metrics.prometheusRule.labels": ({"a": "b"}, {"metrics": {"prometheusRule": {"enabled": True}}}, "PrometheusRule", "metadata.labels.a", "b"),
+    "metrics.prometheusRule.runbookUrl": ("https://runbook.test", {"metrics": {"prometheusRule": {"enabled": True}}}, "PrometheusRule", "spec.groups.0.rules.0.annotations.runbook_url", "https://runbook.test#scenario-1-nothing-is-discovered"),
     "metrics.dashboard.enabled": (True, {}, "ConfigMap/kubernaut-dynamic-toolsets-dashboard", "metadata.labels.grafana_dashboard", "1"),
     "metrics.dashboard.labels": ({"a": "b"}, {"metrics": {"dashboard": {"enabled": True}}}, "ConfigMap/kubernaut-dynamic-toolsets-dashboard", "metadata.labels.a", "b"),
     "adaptSecurityContext": ("force", {}, "Deployment", f"{CONTAINER}.securityContext.runAsUser", None),

@@ -193,6 +193,8 @@ class Site:
             self.plane.kubectl("delete", "service", name, "-n", MONITORING, "--ignore-not-found")
         if self.servers["prometheus"].stopped:
             self.servers["prometheus"].start()
+        if self.running is not None:
+            self.running.kill()
         self.restart()
         self.shows("prometheus")
 

@@ -34,13 +34,20 @@ def kubelet_says(site: Site, status: dict[str, Any]) -> None:
     """Of the service's pods."""
     pods = ("get", "pods", "-n", OWN, "-l", "app.kubernetes.io/component=dynamic-toolsets", "-o", "name")
 
-    def names() -> list[str]:
-        return site.plane.kubectl(*pods).split()
+    patch = json.dumps({"status": {"containerStatuses": [], **status}})
 
-    until(lambda: len(names()) >= 2, "there are pods")
-    for name in names():
-        patch = json.dumps({"status": {"containerStatuses": [], **status}})
-        site.plane.kubectl("patch", name, "-n", OWN, "--subresource=status", "--type=merge", "-p", patch)
+    def said() -> bool:
+        names = site.plane.kubectl(*pods).split()
+        try:
+            for name in names:
+                site.plane.kubectl(
+                    "patch", name, "-n", OWN, "--subresource=status", "--type=merge", "-p", patch
+                )
+        except RuntimeError:
+            return False  # a pod that was just on its way out
+        return len(names) >= 2
+
+    until(said, "all pods have that status")
 
 
 @pytest.fixture
