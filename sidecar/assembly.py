@@ -13,7 +13,7 @@ from sidecar.cluster import Cluster, Resource
 from sidecar.config import WRITTEN_OUT
 from sidecar.config_maps import ConfigMaps
 from sidecar.connection import JsonObject
-from sidecar.events import ACCOUNT, Recorder, config_map
+from sidecar.events import ACCOUNT, Recorder, config_map, deployment
 from sidecar.generated import Generated
 from sidecar.holmes import Refresher
 from sidecar.leader import Election
@@ -191,6 +191,13 @@ def _reconciler(
         message = f"configmap {namespace}/{GENERATED} {what}, and {done} by {ACCOUNT}"
         recorder.record(about, "Warning", f"Drift{action.capitalize()}", message)
 
+    def failed(why: str) -> None:
+        # About the service and not the ConfigMap, which may not be there, nor its namespace for long.
+        about = config_map(wanted.namespace, CONFIG)
+        if wanted.deployment:
+            about = deployment(wanted.namespace, wanted.deployment)
+        recorder.record(about, "Warning", "NotWritten", f"configmap {why}")
+
     def led() -> None:
         metrics.leader.set(election.leads)
         reconciler.wake()
@@ -202,6 +209,7 @@ def _reconciler(
         election,
         restarted=metrics.watch_restarts.labels("configmaps").inc,
         changed=wake,
+        failed=failed,
     )
     return reconciler
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from process import log
-from process.options import cluster_options, log_options
+from process.options import cluster_options, examples, log_options
 from sidecar import diagnosis
 from sidecar.cluster import Cluster
 from sidecar.connection import ClusterError
@@ -19,7 +19,13 @@ from toolset.text import printable
 MARKS = {True: "✓", False: "✗", None: "?"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dynamic-toolset diagnose",
+        "dynamic-toolset diagnose -n observability --context production",
+        "dynamic-toolset diagnose -o json | jq .scenario",
+    )
+)
 @cluster_options
 @click.option(
     "--namespace",
@@ -32,9 +38,10 @@ MARKS = {True: "✓", False: "✗", None: "?"}
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @log_options
 def diagnose(kubeconfig: str, context: str, namespace: str, output: str, **logging: Any) -> None:
-    """Walk the runbook's decision tree: what is wrong, which scenario it is, and what cures it.
+    """Tell what is wrong with the service in a cluster.
 
-    Changes nothing. What the identity of the kubeconfig may not see is marked ?.
+    Walks the runbook's decision tree, names the scenario, and what is typed to cure it. Changes
+    nothing. What the identity of the kubeconfig may not see is marked ?.
 
     Exit code: 0 nothing is wrong, 1 something is, 2 the cluster cannot be reached.
     """

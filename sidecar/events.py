@@ -109,6 +109,11 @@ class Recorder(Part):
         return self._account or "this service"
 
 
+def deployment(namespace: str, name: str) -> dict[str, Any]:
+    """A Deployment, as the object that an Event is about."""
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name}}
+
+
 def config_map(namespace: str, name: str, uid: str = "") -> dict[str, Any]:
     """A ConfigMap, as the object that an Event is about."""
     metadata = {"namespace": namespace, "name": name, "uid": uid}

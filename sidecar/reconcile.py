@@ -47,8 +47,12 @@ class Reconciler(Part):
         *,
         restarted: Callable[[], object] = lambda: None,
         changed: Callable[[], object] = lambda: None,
+        failed: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """``changed`` is called when what failed, or what is confirmed, is another."""
+        """``changed`` is called when what failed, or what is confirmed, is another.
+
+        ``failed`` is told why a ConfigMap is not written, once for each reason.
+        """
         super().__init__("reconciler")
         self.config_maps = config_maps
         self.election = election
@@ -62,6 +66,7 @@ class Reconciler(Part):
             restarted=restarted,
         )
         self._changed = changed
+        self._failed = failed
         self._cluster = cluster
         self._desired: Desired | None = None
         self._compared: Desired | None = None
@@ -153,7 +158,9 @@ class Reconciler(Part):
         try:
             self.config_maps.put(namespace, desired.data.get(namespace), repair=desired.repair)
         except NotWrittenError as error:
-            backoff = self._failing[namespace][1] if namespace in self._failing else Backoff(1.0, 60.0)
+            told, backoff, _ = self._failing.get(namespace, ("", Backoff(1.0, 60.0), 0.0))
+            if told != str(error):
+                self._failed(str(error))
             self._failing[namespace] = (str(error), backoff, time.monotonic() + backoff.next())
         else:
             self._failing.pop(namespace, None)

@@ -1,5 +1,6 @@
 """The page and the table are one: each command of the page is a row."""
 
+import json
 import re
 
 from tests.realparts import ROOT
@@ -42,3 +43,12 @@ def test_each_command_of_the_page_is_tried_or_said_to_need_a_node() -> None:
 def test_each_command_that_is_tried_is_on_the_page() -> None:
     looked = {look.command for look in LOOKS if look.section not in {"Key metrics", "Diagnostic"}}
     assert looked - set(commands()) == set()
+
+
+def test_the_page_of_the_dashboard_holds_each_panel_and_its_query() -> None:
+    page = (ROOT / "docs/dashboard.md").read_text()
+    panels = json.loads((ROOT / "helm/dynamic-toolset/files/dashboard.json").read_text())["panels"]
+    for panel in panels:
+        assert panel["title"] in page
+        for target in panel.get("targets", ()):
+            assert f"| {panel['title']} | `{target['expr']}` |" in page

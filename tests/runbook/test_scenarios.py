@@ -211,6 +211,8 @@ def test_a_quota_that_is_used_up_is_named_and_its_increase_cures(broken: Site) -
 
     broken.says("exceeded quota")
     assert broken.failed(WRITTEN) >= 1
+    events = "kubectl get events -n kubernaut-system --sort-by='.lastTimestamp' | grep dynamic-toolsets"
+    until(lambda: "exceeded quota" in broken.bash(events), "an Event of the Deployment says so, too")
     seen = broken.bash("kubectl describe namespace monitoring | grep -iA 5 'resource quota'")
     assert "count/configmaps" in seen
 
