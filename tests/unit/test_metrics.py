@@ -41,7 +41,7 @@ def test_what_may_increase_is_there_from_the_start_so_that_the_first_time_counts
 
 def test_labels_are_few_and_none_of_them_names_a_tenants_object() -> None:
     labels = set(re.findall(r"[{,](\w+)=", exposed(Metrics(CollectorRegistry()))))
-    assert labels <= {"status", "type", "action", "resource", "version", "le"}
+    assert labels <= {"status", "type", "action", "resource", "reason", "version", "le"}
 
 
 def test_the_build_says_which_version_it_is() -> None:
