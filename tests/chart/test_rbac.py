@@ -26,9 +26,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def rules(rendered: Rendered) -> Iterator[Mapping[str, Any]]:
+def rules(rendered: Rendered, component: str = "dynamic-toolsets") -> Iterator[Mapping[str, Any]]:
     for obj in (*rendered.all("ClusterRole"), *rendered.all("Role")):
-        if obj["metadata"]["labels"]["app.kubernetes.io/component"] == "dynamic-toolsets":
+        if obj["metadata"]["labels"]["app.kubernetes.io/component"] == component:
             yield from (rule for rule in obj["rules"] if "nonResourceURLs" not in rule)
 
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from sidecar import controller
 from sidecar.controller import Controller
 from sidecar.metrics import Metrics
+from sidecar.prove import Question
 from sidecar.publication import Targets
 from sidecar.reconcile import Desired
 from sidecar.settings import Settings
@@ -165,3 +166,11 @@ def test_a_loop_that_does_not_turn_is_dead(monkeypatch: pytest.MonkeyPatch) -> N
     assert made.dead == []
     monkeypatch.setattr(controller, "STUCK_SECONDS", -1.0)
     assert made.dead == ["discovery loop"]
+
+
+def test_a_pass_ends_though_answers_never_cease() -> None:
+    """Somebody with thousands of Services could have one come just before there is silence."""
+    asked = Question(())
+    for seconds, over in ((controller.PASS_SECONDS - 1, False), (controller.PASS_SECONDS + 1, True)):
+        under_way = controller._Pass(0.0, True, awaited={1: asked}, heard_at=seconds)
+        assert under_way.over(seconds) is over

@@ -112,6 +112,13 @@ def test_it_is_told_when_a_limit_is_reached_and_once(caplog: pytest.LogCaptureFi
     assert "trusted_namespaces" in told, "and the cure"
 
 
+def test_what_a_look_at_a_cluster_discovers_is_within_the_limits() -> None:
+    flood = [service(f"x{n}x-lamp", "evil", selector={"app": f"x{n}x-lamp"}) for n in range(50)]
+    seen = Cluster(*flood, service("lamp")).look(0)
+    keys = [one.service.namespace for one in seen.discovered]
+    assert (keys.count("evil"), keys.count("shop")) == (MAX_PER_TOOLSET, 1)
+
+
 class Slow(ScriptedProber):
     """Whose answers take so long."""
 
