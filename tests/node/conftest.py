@@ -10,6 +10,14 @@ from tests.node.cluster import Node
 from tests.realparts import part
 
 RELEASE = "dynamic-toolset"
+TIMEOUT = 900
+"""Seconds for one test: whatever pods do takes seconds, and a busy machine makes that minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,8 @@ def test_a_sidecar_that_is_killed_comes_back_and_holmesgpt_stays(node: Node) -> 
     until(lambda: restarts(node)[0] == before[0] + 1, "the sidecar is started again", seconds=PATIENCE)
     until(lambda: ready(pod(node)), "the pod is in service again", seconds=PATIENCE)
     assert (pod(node)["metadata"]["name"], restarts(node)[1]) == (name, before[1])
-    assert knows(node, "prometheus")
+    told = toolsets(node)
+    assert knows(node, "prometheus"), told.get("prometheus/metrics", "HolmesGPT does not answer")
 
 
 def test_holmesgpt_that_is_killed_finds_its_file_again(node: Node) -> None:
