@@ -54,7 +54,7 @@ EFFECTS: dict[str, tuple[Any, Mapping[str, Any], str, str, Any]] = {
     "serviceAccount.annotations": ({"a": "b"}, {}, "ServiceAccount", "metadata.annotations", {"a": "b"}),
     "api.access": (False, {}, "ClusterRole/kubernaut-toolset-reader", "", None),
     "rbac.create": (False, {}, "ClusterRole", "", None),
-    "rbac.leastPrivilege": (True, {}, "ClusterRole/kubernaut-service-discovery", "rules.6.resourceNames", ["kubernaut-toolset-config"]),
+    "rbac.leastPrivilege": (True, {}, "ClusterRole/kubernaut-service-discovery", "rules.7.resourceNames", ["kubernaut-toolset-config"]),
     "guard.mode": ("policy", {}, "ValidatingAdmissionPolicy/kubernaut-toolset-guard", "spec.failurePolicy", "Fail"),
     "guard.replicas": (3, GUARD, "Deployment/kubernaut-toolset-webhook", "spec.replicas", 3),
     "guard.port": (10250, GUARD, "Deployment/kubernaut-toolset-webhook", f"{CONTAINER}.ports.0.containerPort", 10250),
