@@ -1,14 +1,13 @@
 """The runbook's lines that take pods to answer, one test each, as an operator types them."""
 
 import json
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.helm import NAMESPACE
 from tests.node.cluster import PATIENCE, Node, container, figures, ready, shell
-from tests.realparts import ROOT, until
+from tests.realparts import ROOT, part, until
 
 DEPLOYMENT = "kubernaut-dynamic-toolsets"
 PODS = "app.kubernetes.io/component=dynamic-toolsets"
@@ -94,10 +93,9 @@ def test_metrics_are_asked_from_a_pod_by_the_services_name(node: Node) -> None:
 
 
 def test_jq_counts_what_was_discovered(node: Node) -> None:
-    if not shutil.which("jq"):
-        pytest.skip("jq is not installed")
+    jq = part("programs/jq")
     line = "kubectl get configmap -n monitoring kubernaut-toolset-config -o jsonpath='{.data.toolset\\.json}'"
-    assert shell(node, f"{line} | jq -r '.tools | length'").strip() == "1"
+    assert shell(node, f"{line} | {jq} -r '.tools | length'").strip() == "1"
     assert shell(node, f'{GENERATED} | grep -c "endpoint:"').strip() == "1"
 
 
